@@ -1,0 +1,215 @@
+#include "apps/command_line.h"
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "apps/exit_status.h"
+#include "apps/graph_command.h"
+#include "apps/inspect_command.h"
+#include "apps/run_command.h"
+#include "apps/stages_command.h"
+#include "apps/standard_streams.h"
+#include "apps/validate_command.h"
+#include "apps/version.h"
+#include "pipeline/errors.h"
+
+namespace penstock {
+namespace {
+
+// What the command line asks for: options of the chosen command, and the command itself.
+struct Request {
+  RunOptions run;  // config path and overrides are those of every command
+  std::string stage;
+  bool markdown = false;
+  std::string graph_format = "mermaid";
+  std::int64_t inspect_rows = 3;
+  std::function<int()> command;
+};
+
+void add_config(CLI::App& command, Request& request) {
+  command.add_option("CONFIG", request.run.config_path, "Configuration file (YAML)")
+      ->type_name("")
+      ->required();
+  command
+      .add_option("--set",
+                  request.run.overrides,
+                  "Replace an option of the configuration: threads=4, read.paths='x/*.zst', or "
+                  "sink[1].path=y where a stage stands more than once; can be given many times")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
+void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
+  CLI::App* command = app.add_subcommand("run", "Run a pipeline to the end of its input");
+  add_config(*command, request);
+  command->add_option("--summary", request.run.summary_path, "Also write the summary, as JSON")
+      ->type_name("FILE");
+  command->add_flag("--quiet", request.run.quiet, "Print neither progress nor summary");
+  command->footer(
+      "Exit status: 0 finished, 1 failed, 2 wrong configuration, 130 stopped with Ctrl-C, "
+      "143 stopped with SIGTERM.\n\n"
+      "Examples:\n"
+      "  penstock run configs/quickstart.yaml\n"
+      "  penstock run my.yaml --set read.paths='data/*.jsonl.zst' --set threads=8\n"
+      "  zstd -dc shard.jsonl.zst | penstock run my.yaml --set read.paths=- --summary run.json");
+  command->callback([&] { request.command = [&] { return run_command(request.run, registry); }; });
+}
+
+void add_validate(CLI::App& app, Request& request, const StageRegistry& registry) {
+  CLI::App* command = app.add_subcommand(
+      "validate", "Check a configuration, and the files and models it names, without running it");
+  add_config(*command, request);
+  command->footer(
+      "Examples:\n"
+      "  penstock validate my.yaml\n"
+      "  penstock validate my.yaml --set tokenize.model=other.model");
+  command->callback([&] {
+    request.command = [&] {
+      return validate_command(request.run.config_path, request.run.overrides, registry);
+    };
+  });
+}
+
+void add_stages(CLI::App& app, Request& request, const StageRegistry& registry) {
+  CLI::App* command =
+      app.add_subcommand("stages", "List the stages, or show the options of one of them");
+  CLI::Option* name = command->add_option("NAME", request.stage, "Stage to show");
+  command
+      ->add_flag("--markdown", request.markdown, "Print the whole configuration reference instead")
+      ->excludes(name);
+  command->footer(
+      "Examples:\n"
+      "  penstock stages\n"
+      "  penstock stages tokenize\n"
+      "  penstock stages --markdown > docs/configuration.md");
+  command->callback([&] {
+    request.command = [&] {
+      if (request.markdown) {
+        return configuration_reference_command(registry);
+      }
+      return request.stage.empty() ? list_stages_command(registry)
+                                   : describe_stage_command(request.stage, registry);
+    };
+  });
+}
+
+void add_graph(CLI::App& app, Request& request, const StageRegistry& registry) {
+  CLI::App* command = app.add_subcommand("graph", "Print the graph that a configuration builds");
+  add_config(*command, request);
+  command->add_option("--format", request.graph_format, "Language of the graph")
+      ->check(CLI::IsMember({"mermaid", "dot"}))
+      ->capture_default_str();
+  command->footer(
+      "Examples:\n"
+      "  penstock graph my.yaml\n"
+      "  penstock graph my.yaml --format dot | dot -Tsvg > graph.svg");
+  command->callback([&] {
+    request.command = [&] {
+      return graph_command(
+          request.run.config_path, request.run.overrides, request.graph_format, registry);
+    };
+  });
+}
+
+void add_inspect(CLI::App& app, Request& request, const StageRegistry& registry) {
+  CLI::App* command = app.add_subcommand(
+      "inspect",
+      "Show the first rows of a pipeline's output: ids, text, and where each document came from; "
+      "the configured outputs are not touched");
+  add_config(*command, request);
+  command->add_option("--rows", request.inspect_rows, "How many rows to show")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}))
+      ->capture_default_str();
+  command->footer(
+      "Examples:\n"
+      "  penstock inspect my.yaml\n"
+      "  penstock inspect my.yaml --rows 10 --set pack.sequence_length=64");
+  command->callback([&] {
+    request.command = [&] {
+      return inspect_command(
+          request.run.config_path, request.run.overrides, request.inspect_rows, registry);
+    };
+  });
+}
+
+// Prints help, version or what is wrong with the command line.
+int report(const CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream output;
+  std::ostringstream errors;
+  const int status = app.exit(error, output, errors);
+  write_standard_error(errors.str());
+  write_standard_output(output.str());
+  return status == 0 ? kExitSuccess : kExitUsage;
+}
+
+int run_request(const Request& request) {
+  try {
+    return request.command();
+  } catch (const ConfigError& error) {
+    write_standard_error(std::string(error.what()) + '\n');
+    return kExitUsage;
+  } catch (const FileError& error) {
+    write_standard_error("penstock: " + full_message(error) + '\n');
+    return kExitUsage;
+  } catch (const std::exception& error) {
+    write_standard_error("penstock: " + full_message(error) + '\n');
+    return kExitRunFailed;
+  }
+}
+
+// Log lines go to standard error, without colours.
+void set_up_log() {
+  auto logger = std::make_shared<spdlog::logger>("penstock",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger->set_pattern("%Y-%m-%d %H:%M:%S %v");
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+}  // namespace
+
+int run_command_line(int argc, const char* const* argv, const StageRegistry& registry) {
+  ignore_closed_pipes();
+  set_up_log();
+  Request request;
+  CLI::App app(
+      "Feeds language-model training from raw text shards: reads, parses, tokenizes and "
+      "packs them into token batches.",
+      "penstock");
+  app.set_version_flag("--version", std::string("penstock ") + version());
+  app.require_subcommand(0, 1);
+  app.footer(
+      "'penstock COMMAND --help' explains a command.\n\n"
+      "Examples:\n"
+      "  penstock run configs/quickstart.yaml\n"
+      "  penstock inspect configs/quickstart.yaml --rows 2\n"
+      "  penstock stages tokenize");
+  add_run(app, request, registry);
+  add_validate(app, request, registry);
+  add_inspect(app, request, registry);
+  add_graph(app, request, registry);
+  add_stages(app, request, registry);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return report(app, error);
+  }
+  if (!request.command) {
+    write_standard_error(app.help());
+    return kExitUsage;
+  }
+  return run_request(request);
+}
+
+}  // namespace penstock

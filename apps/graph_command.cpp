@@ -1,0 +1,21 @@
+#include "apps/graph_command.h"
+
+#include "apps/exit_status.h"
+#include "apps/graph_text.h"
+#include "apps/standard_streams.h"
+#include "pipeline/config.h"
+#include "pipeline/pipeline.h"
+
+namespace penstock {
+
+int graph_command(const std::string& config_path,
+                  const std::vector<std::string>& overrides,
+                  const std::string& format,
+                  const StageRegistry& registry) {
+  const Pipeline pipeline(load_config(config_path, registry, overrides), registry);
+  const GraphDescription graph = pipeline.graph();
+  write_standard_output(format == "dot" ? to_dot(graph) : to_mermaid(graph));
+  return kExitSuccess;
+}
+
+}  // namespace penstock

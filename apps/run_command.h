@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "pipeline/stage_registry.h"
+
+namespace penstock {
+
+struct RunOptions {
+  std::string config_path;
+  std::vector<std::string> overrides;
+  std::string summary_path;  // JSON; empty: none
+  bool quiet = false;        // neither progress nor summary, only errors
+};
+
+// `penstock run`: returns the exit status. Throws ConfigError and FileError for what is wrong
+// before the run.
+int run_command(const RunOptions& options, const StageRegistry& registry);
+
+}  // namespace penstock

@@ -1,0 +1,25 @@
+#include "apps/validate_command.h"
+
+#include "apps/exit_status.h"
+#include "apps/standard_streams.h"
+#include "pipeline/config.h"
+#include "pipeline/pipeline.h"
+
+namespace penstock {
+
+int validate_command(const std::string& config_path,
+                     const std::vector<std::string>& overrides,
+                     const StageRegistry& registry) {
+  const PipelineConfig config = load_config(config_path, registry, overrides);
+  const Pipeline pipeline(config, registry);
+  std::string text = config_path + " is valid:";
+  const char* separator = " ";
+  for (const StageConfig& stage : config.stages) {
+    text += separator + stage.stage();
+    separator = " -> ";
+  }
+  write_standard_output(text + '\n');
+  return kExitSuccess;
+}
+
+}  // namespace penstock

@@ -1,0 +1,123 @@
+#include "bench/bench_parts.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "stages/register_stages.h"
+
+namespace penstock::bench {
+namespace {
+
+class ByteTokens final : public Transform<DocumentChunk, TokenChunk> {
+ public:
+  explicit ByteTokens(const StageConfig&) {}
+
+  TokenChunk process(DocumentChunk chunk) override {
+    auto tokens = continue_chunk<TokenChunk>(chunk);
+    std::size_t size = 0;
+    for (const Document& document : chunk.documents) {
+      size += document.text.size();
+    }
+    tokens.ids.reserve(size);
+    for (const Document& document : chunk.documents) {
+      for (const char byte : document.text) {
+        tokens.ids.push_back(static_cast<unsigned char>(byte));
+      }
+      tokens.documents.push_back({std::ssize(tokens.ids), document.record, document.byte_offset});
+    }
+    return tokens;
+  }
+};
+
+class DiscardSink final : public Sink {
+ public:
+  void consume(std::shared_ptr<const Batch>, Completion done) override { done.done(); }
+};
+
+}  // namespace
+
+StageRegistry bench_registry() {
+  StageRegistry registry;
+  register_stages(registry);
+  registry.add_transform<ByteTokens>("byte_tokens", "A token a byte.", {});
+  StageType discard;
+  discard.name = "discard";
+  discard.summary = "Lets go of every batch at once.";
+  discard.input = Payload::kBatch;
+  discard.ordering = Ordering::kInOrder;
+  discard.factory = SinkFactory(
+      [](const StageConfig&, const BuildContext&) { return std::make_unique<DiscardSink>(); });
+  registry.add(std::move(discard));
+  return registry;
+}
+
+PipelineConfig bench_config(const std::string& paths,
+                            const std::string& tokenizer,
+                            int threads,
+                            int lanes) {
+  const std::string yaml = "threads: " + std::to_string(threads) +
+                           "\npipeline:\n- read: {lanes: " + std::to_string(lanes) + ", paths: '" +
+                           paths + "'}\n- parse\n- " + tokenizer +
+                           "\n- pack: {batch_size: 8, sequence_length: 1024}\n- discard\n";
+  return parse_config(yaml, "bench.yaml", bench_registry());
+}
+
+LooseParts::LooseParts(const PipelineConfig& config, const StageRegistry& registry) {
+  StageMetrics& row = metrics_.add("all", 1);
+  for (const StageConfig& stage : config.stages) {
+    const StageType& type = *registry.find(stage.stage());
+    const BuildContext context{stream_, metrics_, row, 1};
+    if (const auto* make_source = std::get_if<SourceFactory>(&type.factory)) {
+      source_ = (*make_source)(stage, context);
+    } else if (const auto* prepare = std::get_if<StageFactory>(&type.factory)) {
+      factories_.push_back((*prepare)(stage, context));
+    } else if (const auto* make_assembler = std::get_if<AssemblerFactory>(&type.factory)) {
+      assembler_ = (*make_assembler)(stage, context);
+    }
+  }
+  ended_.resize(static_cast<std::size_t>(source_->lanes()));
+  constexpr std::size_t kSlots = 64;
+  instances_.resize(kSlots);
+}
+
+std::optional<Chunk> LooseParts::next() {
+  while (std::find(ended_.begin(), ended_.end(), false) != ended_.end()) {
+    const std::size_t lane = turn_;
+    turn_ = (turn_ + 1) % ended_.size();
+    if (ended_[lane]) {
+      continue;
+    }
+    std::optional<Chunk> chunk = source_->next(static_cast<int>(lane), {});
+    if (chunk) {
+      return chunk;
+    }
+    ended_[lane] = true;
+  }
+  return std::nullopt;
+}
+
+Chunk LooseParts::transform(Chunk chunk, std::size_t slot) {
+  auto& stages = instances_.at(slot);
+  if (stages.empty()) {
+    for (const InstanceFactory& make : factories_) {
+      stages.push_back(make());
+    }
+  }
+  for (const auto& stage : stages) {
+    chunk = stage->process_chunk(std::move(chunk));
+  }
+  return chunk;
+}
+
+void LooseParts::pack(Chunk chunk) {
+  assembler_->add(std::get<TokenChunk>(std::move(chunk)), full_);
+  full_.clear();
+}
+
+std::int64_t LooseParts::finish() {
+  assembler_->finish(full_);
+  full_.clear();
+  return assembler_->account().out;
+}
+
+}  // namespace penstock::bench

@@ -1,0 +1,121 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "pipeline/byte_buffer.h"
+
+namespace penstock {
+
+using TokenId = std::uint32_t;
+
+// Says where something came from. Every error, every reject and every batch speaks in it.
+struct SourcePosition {
+  std::shared_ptr<const std::string> shard;  // path as configured; null only for generated chunks
+  std::int64_t record = 1;       // ordinal in the shard, from 1: the line number of JSON lines
+  std::int64_t byte_offset = 0;  // in the decompressed stream of the shard, from 0
+};
+
+// "part-007.jsonl.zst, record 1200, byte 104857600"
+std::string to_string(const SourcePosition& position);
+
+// A record that a stage refused, on its way to the error policy (see error_policy.h). Rejects
+// travel with their chunk, so they are judged in stream order whatever the timing was.
+struct Reject {
+  SourcePosition position;
+  std::string reason;          // one sentence without a final stop
+  std::string raw;             // the record as it was read; may be cut, see raw_bytes
+  std::int64_t raw_bytes = 0;  // length of the whole record
+  std::string stage;           // filled in by the pipeline
+};
+
+// What every chunk carries. A chunk is the unit of work: about 256 KiB of text, never one document.
+struct ChunkInfo {
+  SourcePosition position;       // of the chunk's first byte
+  std::int64_t num_records = 0;  // as read, the refused and the blank ones included
+  std::vector<Reject> rejects;   // in stream order per stage
+};
+
+// How records are told apart in a ByteChunk.
+enum class RecordDelimiter {
+  kLine,  // a record ends at '\n' (or at the end of the chunk)
+  kFile,  // the chunk is one record: a whole shard
+};
+
+// Decompressed bytes of one shard, cut at record ends.
+struct ByteChunk : ChunkInfo {
+  ByteBuffer bytes;
+  RecordDelimiter delimiter = RecordDelimiter::kLine;
+};
+
+// Owns the text of a chunk's documents. Views into it stay valid while it lives, moves included.
+class TextArena {
+ public:
+  // Returns room for `size` bytes, uninitialised, with ByteBuffer::kPadding readable bytes behind.
+  char* allocate(std::size_t size);
+  // Keeps a copy of `text` and returns the view of it.
+  std::string_view store(std::string_view text);
+  // Takes a whole buffer; views into it stay valid.
+  void adopt(ByteBuffer buffer);
+  // Bytes held.
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  std::vector<ByteBuffer> blocks_;
+  std::size_t size_ = 0;
+};
+
+// One text, valid UTF-8, as a view into its chunk's arena.
+struct Document {
+  std::string_view text;
+  std::int64_t record = 0;       // as in SourcePosition
+  std::int64_t byte_offset = 0;  // of the record, as in SourcePosition
+};
+
+// Documents of one shard, in record order. A stage may drop, replace (store the new text in the
+// arena) or add documents, and reports refused ones in `rejects`.
+struct DocumentChunk : ChunkInfo {
+  std::vector<Document> documents;
+  TextArena arena;
+};
+
+// One document's tokens end (exclusive) at `end` in TokenChunk::ids and begin where the previous
+// one's end.
+struct TokenDocument {
+  std::int64_t end = 0;
+  std::int64_t record = 0;
+  std::int64_t byte_offset = 0;
+};
+
+// Token ids of the documents of one shard, concatenated. Documents without tokens are kept.
+struct TokenChunk : ChunkInfo {
+  std::vector<TokenId> ids;
+  std::vector<TokenDocument> documents;
+};
+
+using Chunk = std::variant<ByteChunk, DocumentChunk, TokenChunk>;
+
+inline const ChunkInfo& info(const Chunk& chunk) {
+  return std::visit([](const auto& held) -> const ChunkInfo& { return held; }, chunk);
+}
+inline ChunkInfo& info(Chunk& chunk) {
+  return std::visit([](auto& held) -> ChunkInfo& { return held; }, chunk);
+}
+
+// Bytes of memory that the chunk's payload occupies: what byte credits are counted in.
+std::int64_t memory_bytes(const Chunk& chunk);
+
+// Moves position, record count and rejects from one payload to the next: what a Transform that
+// changes the payload type begins with.
+template <typename To, typename From>
+To continue_chunk(From& from) {
+  To to;
+  static_cast<ChunkInfo&>(to) = std::move(static_cast<ChunkInfo&>(from));
+  return to;
+}
+
+}  // namespace penstock

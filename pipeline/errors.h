@@ -1,0 +1,47 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+// One thing wrong with a configuration: where, what was got, what was expected.
+struct ConfigIssue {
+  std::string location;  // "file:line:column", or "--set KEY=VALUE", or empty
+  std::string message;
+};
+
+// Everything that is wrong with a configuration, found before any work. what() has a line an issue.
+class ConfigError : public std::runtime_error {
+ public:
+  explicit ConfigError(std::vector<ConfigIssue> issues);
+  const std::vector<ConfigIssue>& issues() const noexcept { return issues_; }
+
+ private:
+  std::vector<ConfigIssue> issues_;
+};
+
+// A record or shard that the error policy does not let pass. what() names stage, shard, record,
+// byte offset, reason and the record's first bytes.
+class RecordError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// A stage that cannot go on. Thrown with the cause nested inside.
+class StageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// The operating system refused a file operation; what() has path, operation and errno's text.
+class FileError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// "outer: cause: cause of the cause", from std::throw_with_nested.
+std::string full_message(const std::exception& error);
+
+}  // namespace penstock

@@ -1,0 +1,494 @@
+#include "pipeline/graph_run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <exception>
+#include <optional>
+#include <stdexcept>
+#include <tuple>
+#include <utility>
+
+#include <oneapi/tbb/flow_graph.h>
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/info.h>
+#include <oneapi/tbb/task_arena.h>
+
+#include "pipeline/chunk_order.h"
+#include "pipeline/errors.h"
+
+namespace penstock {
+namespace {
+
+namespace flow = oneapi::tbb::flow;
+
+// Multiplied with a chunk's bytes as it is read, for the text and the tokens that come of it; the
+// exact figure replaces it as soon as the chunk has been through the parallel stages.
+constexpr std::int64_t kReadCharge = 3;
+
+// A message to a lane's reader.
+struct Credit {
+  std::int64_t bytes = 0;  // given back to the lane's budget; negative: taken from it
+  int dealt = 0;           // chunks of the lane that the order step has dealt
+  bool read_next = false;  // a worker has begun on the lane's latest chunk
+};
+
+// A batch on its way through the sinks.
+struct Shipment {
+  std::shared_ptr<const Batch> batch;
+  int lane = 0;                     // whose budget holds the batch's bytes
+  std::int64_t charge = 0;          // bytes
+  std::atomic<int> outstanding{0};  // sinks that are not finished with it
+};
+using BatchMessage = std::shared_ptr<Shipment>;
+
+using ReaderNode = flow::multifunction_node<Credit, std::tuple<ChunkMessage>, flow::queueing>;
+using ChainNode = flow::multifunction_node<ChunkMessage, std::tuple<ChunkMessage>, flow::queueing>;
+using AssembleNode =
+    flow::multifunction_node<ChunkMessage, std::tuple<BatchMessage>, flow::queueing>;
+using SinkNode = flow::async_node<BatchMessage, flow::continue_msg, flow::queueing>;
+
+// The first failure wins; a sink's dropped batch gives way to the error that made it drop it.
+class Failure {
+ public:
+  void set(std::exception_ptr error) {
+    const std::lock_guard lock(mutex_);
+    if (!error_ || dropped_) {
+      dropped_ = is_dropped_batch(error);
+      error_ = std::move(error);
+    }
+  }
+
+  void rethrow() {
+    const std::lock_guard lock(mutex_);
+    if (error_) {
+      std::rethrow_exception(error_);
+    }
+  }
+
+ private:
+  static bool is_dropped_batch(const std::exception_ptr& error) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const DroppedBatch&) {
+      return true;
+    } catch (...) {
+      return false;
+    }
+  }
+
+  std::mutex mutex_;
+  std::exception_ptr error_;
+  bool dropped_ = false;
+};
+
+// A lane's reader: its serial node's body is the only one to touch it.
+struct Lane {
+  std::int64_t used_bytes = 0;
+  std::int64_t usual_charge = 0;  // of its latest chunk
+  std::int64_t next_index = 0;
+  int undealt_chunks = 0;
+  bool ended = false;
+  std::optional<std::chrono::steady_clock::time_point> held_back_since;
+};
+
+class GraphRun {
+ public:
+  GraphRun(const GraphParts& parts, const std::stop_token& stop)
+      : parts_(parts),
+        stop_(stop),
+        lane_budget_(parts.memory_limit / parts.source.lanes()),
+        window_(lane_window(parts.threads, parts.source.lanes())),
+        lanes_(static_cast<std::size_t>(parts.source.lanes())),
+        order_(parts.source.lanes()) {
+    build();
+  }
+
+  // Returns whether the run was stopped.
+  bool run() {
+    {
+      const std::stop_callback on_stop(stop_, [this] { cancel(); });
+      for (ReaderNode& reader : readers_) {
+        reader.try_put(Credit{.read_next = true});
+      }
+      graph_.wait_for_all();
+    }
+    failure_.rethrow();
+    if (stop_.stop_requested()) {
+      return true;
+    }
+    if (!ended_) {
+      throw std::logic_error("the graph went idle before the end of the stream");
+    }
+    return false;
+  }
+
+ private:
+  void build() {
+    for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+      readers_.emplace_back(graph_, flow::serial, [this, lane](const Credit& credit, auto& ports) {
+        guard([&] { read(static_cast<int>(lane), credit, ports); });
+      });
+    }
+    flow::sender<ChunkMessage>* tail = nullptr;
+    const auto connect = [&](flow::receiver<ChunkMessage>& to) {
+      if (tail != nullptr) {
+        flow::make_edge(*tail, to);
+      } else {
+        for (ReaderNode& reader : readers_) {
+          flow::make_edge(flow::output_port<0>(reader), to);
+        }
+      }
+    };
+    bool first = true;
+    for (const auto& chain : parts_.chains) {
+      ChainNode& node = chain->ordering() == Ordering::kParallel
+                            ? add_parallel(*chain, std::exchange(first, false))
+                            : add_in_order(*chain, std::exchange(first, false));
+      connect(node);
+      tail = &flow::output_port<0>(node);
+    }
+    assemble_.emplace(
+        graph_, flow::serial, [this, first](const ChunkMessage& message, auto& ports) {
+          guard([&] { assemble(message, first, ports); });
+        });
+    connect(*assemble_);
+    for (BuiltSink& sink : parts_.sinks) {
+      SinkNode& node = sinks_.emplace_back(
+          graph_,
+          flow::serial,
+          [this, &sink](const BatchMessage& message, SinkNode::gateway_type& gateway) {
+            ship(sink, message, gateway);
+          });
+      flow::make_edge(flow::output_port<0>(*assemble_), node);
+    }
+  }
+
+  // ---- reading
+
+  void read(int lane_number, const Credit& credit, ReaderNode::output_ports_type& ports) {
+    Lane& lane = lanes_[static_cast<std::size_t>(lane_number)];
+    use_bytes(lane, -credit.bytes);
+    lane.undealt_chunks -= credit.dealt;
+    if (lane.ended || (!credit.read_next && !lane.held_back_since)) {
+      return;
+    }
+    const bool over_budget =
+        lane.used_bytes > 0 && lane.used_bytes + lane.usual_charge > lane_budget_;
+    if (over_budget || lane.undealt_chunks >= window_) {
+      if (!lane.held_back_since) {
+        lane.held_back_since = std::chrono::steady_clock::now();
+      }
+      return;
+    }
+    if (lane.held_back_since) {
+      const auto waited = std::chrono::steady_clock::now() - *lane.held_back_since;
+      parts_.source_metrics.blocked_ns +=
+          std::chrono::duration_cast<std::chrono::nanoseconds>(waited).count();
+      lane.held_back_since.reset();
+    }
+    std::get<0>(ports).try_put(next_chunk(lane, lane_number));
+  }
+
+  ChunkMessage next_chunk(Lane& lane, int lane_number) {
+    auto message = std::make_shared<LaneChunk>();
+    message->lane = lane_number;
+    message->index = lane.next_index++;
+    ++lane.undealt_chunks;
+    try {
+      std::optional<Chunk> chunk = parts_.source.next(lane_number, stop_);
+      message->last = !chunk.has_value();
+      if (chunk) {
+        message->chunk = std::move(*chunk);
+        message->charge = kReadCharge * memory_bytes(message->chunk);
+        count_read(message->chunk);
+      }
+    } catch (...) {
+      message->last = true;
+      message->failure = std::current_exception();
+    }
+    lane.ended = message->last;
+    lane.usual_charge = message->charge;
+    use_bytes(lane, message->charge);
+    return message;
+  }
+
+  void count_read(Chunk& chunk) {
+    StageMetrics& metrics = parts_.source_metrics;
+    ChunkInfo& read = info(chunk);
+    for (Reject& reject : read.rejects) {
+      reject.stage = metrics.name;
+    }
+    ++metrics.chunks;
+    metrics.records += read.num_records;
+    metrics.rejects += std::ssize(read.rejects);
+  }
+
+  void use_bytes(Lane& lane, std::int64_t bytes) {
+    if (bytes == 0) {
+      return;
+    }
+    lane.used_bytes += bytes;
+    const std::int64_t now = parts_.counters.in_flight_bytes += bytes;
+    std::int64_t peak = parts_.counters.peak_in_flight_bytes.load();
+    while (now > peak && !parts_.counters.peak_in_flight_bytes.compare_exchange_weak(peak, now)) {
+    }
+  }
+
+  void give_back(int lane, const Credit& credit) {
+    readers_[static_cast<std::size_t>(lane)].try_put(credit);
+  }
+
+  // ---- transforms
+
+  ChainNode& add_parallel(StageChain& chain, bool first) {
+    return chain_nodes_.emplace_back(
+        graph_,
+        flow::unlimited,
+        [this, &chain, first](const ChunkMessage& message, ChainNode::output_ports_type& ports) {
+          guard([&] { process(chain, *message, first, slot()); });
+          std::get<0>(ports).try_put(message);
+        });
+  }
+
+  ChainNode& add_in_order(StageChain& chain, bool first) {
+    ChunkOrder& order = chain_orders_.emplace_back(parts_.source.lanes());
+    return chain_nodes_.emplace_back(
+        graph_,
+        flow::serial,
+        [this, &chain, &order, first](const ChunkMessage& message,
+                                      ChainNode::output_ports_type& ports) {
+          guard([&] {
+            order.add(message);
+            while (const ChunkMessage next = order.next()) {
+              process(chain, *next, first, 0);
+              std::get<0>(ports).try_put(next);
+            }
+          });
+        });
+  }
+
+  // The arena's slot of this thread, which is below the number of threads.
+  static std::size_t slot() {
+    return static_cast<std::size_t>(oneapi::tbb::this_task_arena::current_thread_index());
+  }
+
+  // `first`: of the chains, so the chunk comes straight from its reader, which may go on now. (Not
+  // earlier: one thread would read its whole budget before it worked on any of it.)
+  void process(StageChain& chain, LaneChunk& message, bool first, std::size_t slot) {
+    if (first) {
+      give_back(message.lane, Credit{.read_next = true});
+    }
+    if (message.last || message.failure) {
+      return;
+    }
+    try {
+      // A stage that waits for parallel work of its own must not be given another chunk meanwhile.
+      oneapi::tbb::this_task_arena::isolate(
+          [&] { message.chunk = chain.process(std::move(message.chunk), slot); });
+    } catch (...) {
+      message.failure = std::current_exception();
+    }
+    const std::int64_t charge = memory_bytes(message.chunk);
+    if (charge != message.charge) {
+      give_back(message.lane, Credit{.bytes = message.charge - charge});
+      message.charge = charge;
+    }
+  }
+
+  // ---- order and assembly
+
+  void assemble(const ChunkMessage& message, bool first, AssembleNode::output_ports_type& ports) {
+    if (first) {
+      give_back(message->lane, Credit{.read_next = true});
+    }
+    order_.add(message);
+    while (const ChunkMessage next = order_.next()) {
+      std::vector<Batch> full;
+      {
+        const BusyTimer timer(parts_.assembler_metrics.busy_ns);
+        pack(*next, full);
+      }
+      std::int64_t batch_bytes = 0;
+      for (const Batch& batch : full) {
+        batch_bytes += memory_bytes(batch);
+      }
+      // The chunk's tokens now live in batches. Those that are shipped hold their own bytes until
+      // every sink is finished with them; the one that is being filled holds none, else a budget
+      // smaller than a batch would never fill it.
+      give_back(next->lane, Credit{.bytes = next->charge - batch_bytes, .dealt = 1});
+      for (Batch& batch : full) {
+        auto shipment = std::make_shared<Shipment>();
+        shipment->lane = next->lane;
+        shipment->charge = memory_bytes(batch);
+        shipment->outstanding = static_cast<int>(parts_.sinks.size());
+        shipment->batch = std::make_shared<const Batch>(std::move(batch));
+        std::get<0>(ports).try_put(std::move(shipment));
+      }
+    }
+  }
+
+  void pack(LaneChunk& message, std::vector<Batch>& full) {
+    if (message.failure) {
+      std::rethrow_exception(message.failure);
+    }
+    if (!message.last) {
+      judge(info(message.chunk));
+      auto& tokens = std::get<TokenChunk>(message.chunk);
+      ++parts_.assembler_metrics.chunks;
+      parts_.assembler_metrics.records += tokens.num_records;
+      parts_.assembler_metrics.documents += std::ssize(tokens.documents);
+      parts_.assembler_metrics.tokens += std::ssize(tokens.ids);
+      parts_.assembler.add(std::move(tokens), full);
+    }
+    if (order_.finished()) {
+      parts_.policy.finish();
+      parts_.assembler.finish(full);
+      ended_ = true;
+    }
+    parts_.counters.set_account(parts_.assembler.account());
+  }
+
+  void judge(ChunkInfo& chunk) {
+    parts_.policy.count_records(chunk.num_records);
+    std::stable_sort(
+        chunk.rejects.begin(), chunk.rejects.end(), [](const Reject& a, const Reject& b) {
+          return a.position.record < b.position.record;
+        });
+    for (const Reject& reject : chunk.rejects) {
+      ++parts_.counters.rejects;
+      parts_.policy.judge(reject, parts_.on_error.at(reject.stage));
+    }
+  }
+
+  // ---- sinks
+
+  void ship(BuiltSink& sink, const BatchMessage& message, SinkNode::gateway_type& gateway) {
+    gateway.reserve_wait();
+    Completion completion([this, &sink, message, &gateway](std::exception_ptr error) {
+      if (error) {
+        fail(sink_error(sink, *message, std::move(error)));
+      } else if (message->outstanding.fetch_sub(1) == 1) {
+        ++parts_.counters.batches;
+        give_back(message->lane, Credit{.bytes = message->charge});
+      }
+      gateway.release_wait();
+    });
+    if (cancelled_) {
+      return;
+    }
+    try {
+      const BusyTimer timer(sink.metrics->busy_ns);
+      ++sink.metrics->chunks;
+      sink.metrics->tokens += message->batch->num_tokens;
+      sink.sink->consume(message->batch, std::move(completion));
+    } catch (...) {
+      fail(sink_error(sink, *message, std::current_exception()));
+    }
+  }
+
+  static std::exception_ptr sink_error(const BuiltSink& sink,
+                                       const Shipment& shipment,
+                                       std::exception_ptr error) {
+    try {
+      try {
+        std::rethrow_exception(std::move(error));
+      } catch (const DroppedBatch&) {
+        throw;
+      } catch (...) {
+        std::throw_with_nested(StageError("sink '" + sink.label + "' failed on batch " +
+                                          std::to_string(shipment.batch->index)));
+      }
+    } catch (...) {
+      return std::current_exception();
+    }
+  }
+
+  // ---- the end
+
+  // Runs a node's body, unless the run is over; what it throws ends the run.
+  template <typename Body>
+  void guard(const Body& body) {
+    if (cancelled_) {
+      return;
+    }
+    try {
+      body();
+    } catch (...) {
+      fail(std::current_exception());
+    }
+  }
+
+  void fail(std::exception_ptr error) {
+    // A batch that is dropped because the run was stopped is no failure.
+    if (!stop_.stop_requested()) {
+      failure_.set(std::move(error));
+    }
+    cancel();
+  }
+
+  void cancel() {
+    if (cancelled_.exchange(true)) {
+      return;
+    }
+    graph_.cancel();
+    for (BuiltSink& sink : parts_.sinks) {
+      sink.sink->cancel();
+    }
+  }
+
+  // Constant after construction.
+  const GraphParts& parts_;
+  const std::stop_token stop_;
+  const std::int64_t lane_budget_;
+  const int window_;
+
+  // Own synchronisation.
+  Failure failure_;
+  std::atomic<bool> cancelled_{false};
+
+  // Each element is touched by one serial node alone.
+  std::vector<Lane> lanes_;
+  std::deque<ChunkOrder> chain_orders_;
+  ChunkOrder order_;
+  bool ended_ = false;
+
+  // Destroyed before what their bodies use.
+  flow::graph graph_;
+  std::deque<ReaderNode> readers_;
+  std::deque<ChainNode> chain_nodes_;
+  std::optional<AssembleNode> assemble_;
+  std::deque<SinkNode> sinks_;
+};
+
+}  // namespace
+
+void RunCounters::set_account(const TokenAccount& account) {
+  const std::lock_guard lock(mutex_);
+  account_ = account;
+}
+
+TokenAccount RunCounters::account() const {
+  const std::lock_guard lock(mutex_);
+  return account_;
+}
+
+int lane_window(int threads, int lanes) {
+  return 2 + 2 * ((threads + lanes - 1) / lanes);
+}
+
+bool run_graph(const GraphParts& parts, const std::stop_token& stop) {
+  // More threads than processors are allowed when they are asked for.
+  const oneapi::tbb::global_control allow_threads(
+      oneapi::tbb::global_control::max_allowed_parallelism,
+      static_cast<std::size_t>(std::max(parts.threads, available_threads())));
+  oneapi::tbb::task_arena arena(parts.threads);
+  // A graph runs in the arena that it is constructed in.
+  return arena.execute([&] { return GraphRun(parts, stop).run(); });
+}
+
+int available_threads() {
+  return oneapi::tbb::info::default_concurrency();
+}
+
+}  // namespace penstock

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "pipeline/assembler.h"
+#include "pipeline/error_policy.h"
+#include "pipeline/metrics.h"
+#include "pipeline/sink.h"
+#include "pipeline/source.h"
+#include "pipeline/stage_chain.h"
+
+namespace penstock {
+
+struct BuiltSink {
+  std::string label;
+  std::unique_ptr<Sink> sink;
+  StageMetrics* metrics = nullptr;
+};
+
+// What a run has done so far. Written by the graph, read by any thread.
+struct RunCounters {
+  std::atomic<std::int64_t> in_flight_bytes{0};
+  std::atomic<std::int64_t> peak_in_flight_bytes{0};
+  std::atomic<std::int64_t> batches{0};  // completed by every sink
+  std::atomic<std::int64_t> rejects{0};  // judged
+
+  void set_account(const TokenAccount& account);
+  TokenAccount account() const;
+
+ private:
+  mutable std::mutex mutex_;
+  TokenAccount account_;  // protected by mutex_
+};
+
+// The parts of one run. All outlive it.
+struct GraphParts {
+  Source& source;
+  StageMetrics& source_metrics;
+  std::vector<std::unique_ptr<StageChain>>& chains;
+  BatchAssembler& assembler;
+  StageMetrics& assembler_metrics;
+  std::vector<BuiltSink>& sinks;
+  ErrorPolicy& policy;
+  const std::unordered_map<std::string, OnError>& on_error;  // by stage label
+  RunCounters& counters;
+  int threads = 1;
+  std::int64_t memory_limit = 0;  // bytes, for all lanes together
+};
+
+// How many chunks of a lane may be between its reader and the order step. It bounds how far lanes
+// run ahead of each other where the byte budget is ample; the output does not depend on it.
+int lane_window(int threads, int lanes);
+
+// Builds the flow graph of docs/ordering-and-back-pressure.md, runs it to its end and takes it
+// apart. Returns whether it was stopped by `stop`; throws the first failure in stream order.
+bool run_graph(const GraphParts& parts, const std::stop_token& stop);
+
+// How many threads this process can use at once (its affinity mask considered).
+int available_threads();
+
+}  // namespace penstock

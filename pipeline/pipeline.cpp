@@ -1,0 +1,388 @@
+#include "pipeline/pipeline.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <unordered_map>
+#include <utility>
+
+#include <sys/resource.h>
+
+#include "pipeline/error_policy.h"
+#include "pipeline/errors.h"
+#include "pipeline/graph_run.h"
+#include "pipeline/stage_chain.h"
+#include "pipeline/verdict.h"
+
+namespace penstock {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds(std::int64_t nanoseconds) {
+  return static_cast<double>(nanoseconds) * 1e-9;
+}
+
+double process_cpu_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto in_seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+  };
+  return in_seconds(usage.ru_utime) + in_seconds(usage.ru_stime);
+}
+
+std::int64_t peak_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * std::int64_t{1024};  // Linux counts it in KiB
+}
+
+int number_of_threads(const StageConfig& run) {
+  const std::string& threads = run.text("threads");
+  return threads == "auto" ? available_threads() : std::stoi(threads);
+}
+
+OnError to_on_error(const std::string& text) {
+  if (text == "fail") {
+    return OnError::kFail;
+  }
+  return text == "skip" ? OnError::kSkip : OnError::kQuarantine;
+}
+
+// A stage's name, with [n] where it stands more than once.
+std::vector<std::string> stage_labels(const std::vector<StageConfig>& stages) {
+  std::unordered_map<std::string, int> times;
+  for (const StageConfig& stage : stages) {
+    ++times[stage.stage()];
+  }
+  std::unordered_map<std::string, int> seen;
+  std::vector<std::string> labels;
+  for (const StageConfig& stage : stages) {
+    const std::string& name = stage.stage();
+    labels.push_back(times[name] == 1 ? name : name + "[" + std::to_string(seen[name]++) + "]");
+  }
+  return labels;
+}
+
+StageSummary summarise(const StageMetrics& row, double wall_seconds) {
+  StageSummary summary;
+  summary.name = row.name;
+  summary.width = row.width;
+  summary.chunks = row.chunks;
+  summary.records = row.records;
+  summary.documents = row.documents;
+  summary.tokens = row.tokens;
+  summary.bytes_in = row.bytes_in;
+  summary.bytes_out = row.bytes_out;
+  summary.rejects = row.rejects;
+  summary.busy_seconds = seconds(row.busy_ns);
+  summary.blocked_seconds = seconds(row.blocked_ns);
+  if (wall_seconds > 0) {
+    summary.busy_share = summary.busy_seconds / (wall_seconds * row.width);
+  }
+  return summary;
+}
+
+}  // namespace
+
+class Pipeline::Implementation {
+ public:
+  Implementation(const PipelineConfig& config,
+                 const StageRegistry& registry,
+                 std::vector<std::unique_ptr<Sink>> sinks)
+      : threads_(number_of_threads(config.run)),
+        memory_limit_(config.run.integer("memory_limit")),
+        replaced_sinks_(!sinks.empty()) {
+    build_stages(config, registry);
+    for (std::unique_ptr<Sink>& sink : sinks) {
+      sinks_.push_back({"rows", std::move(sink), &metrics_.add("rows", 1)});
+    }
+  }
+
+  RunSummary run(const std::stop_token& stop) {
+    if (started_.exchange(true)) {
+      throw std::logic_error("a pipeline runs once");
+    }
+    cpu_at_start_ = process_cpu_seconds();
+    start_ = Clock::now();
+    running_ = true;
+    const GraphParts parts{*source_,
+                           *source_metrics_,
+                           chains_,
+                           *assembler_,
+                           *assembler_metrics_,
+                           sinks_,
+                           *policy_,
+                           on_error_,
+                           counters_,
+                           threads_,
+                           memory_limit_};
+    try {
+      stopped_ = run_graph(parts, stop);
+      if (!stopped_) {
+        finish_sinks();
+      }
+    } catch (...) {
+      end_run();
+      throw;
+    }
+    finished_ = !stopped_;
+    end_run();
+    return progress();
+  }
+
+  RunSummary progress() const {
+    RunSummary summary;
+    summary.finished = finished_;
+    summary.stopped = stopped_;
+    if (running_) {
+      summary.wall_seconds = seconds(wall_ns_ != 0 ? wall_ns_.load() : since_start());
+      summary.cpu_seconds = process_cpu_seconds() - cpu_at_start_;
+    }
+    summary.threads = threads_;
+    summary.memory_limit = memory_limit_;
+    summary.peak_in_flight_bytes = counters_.peak_in_flight_bytes;
+    summary.peak_resident_bytes = peak_resident_bytes();
+    summary.total_input_bytes = source_->total_bytes();
+    summary.input_bytes = source_metrics_->bytes_in;
+    summary.records = source_metrics_->records;
+    summary.documents = assembler_metrics_->documents;
+    summary.text_bytes = text_metrics_ != nullptr ? text_metrics_->bytes_in.load() : 0;
+    summary.batches = counters_.batches;
+    summary.rejects = counters_.rejects;
+    summary.tokens = counters_.account();
+    for (const StageMetrics& row : metrics_.rows()) {
+      summary.stages.push_back(summarise(row, summary.wall_seconds));
+    }
+    for (const BuiltSink& sink : sinks_) {
+      summary.sink_stages.push_back(sink.label);
+      if (finished_) {
+        summary.sinks.push_back({sink.label, sink.sink->results()});
+      }
+    }
+    judge_limit(summary);
+    return summary;
+  }
+
+  const StreamInfo& stream() const { return stream_; }
+
+  GraphDescription graph() const {
+    GraphDescription description;
+    const std::string lane_label = metrics_.rows().front().name;
+    for (int lane = 0; lane < source_->lanes(); ++lane) {
+      description.nodes.push_back({"lane" + std::to_string(lane),
+                                   lane_label + "\nlane " + std::to_string(lane),
+                                   GraphNode::Kind::kLane});
+    }
+    std::vector<std::string> tails;
+    for (const GraphNode& lane : description.nodes) {
+      tails.push_back(lane.id);
+    }
+    const auto append = [&](GraphNode node, const std::string& payload) {
+      for (const std::string& tail : tails) {
+        description.edges.push_back({tail, node.id, payload, false});
+      }
+      tails = {node.id};
+      description.nodes.push_back(std::move(node));
+    };
+    std::string payload = to_string(source_output_);
+    for (std::size_t i = 0; i < chains_.size(); ++i) {
+      append(chain_node(*chains_[i], i), payload);
+      payload = to_string(chains_[i]->stages().back().output);
+    }
+    append({"assemble", "order\n" + assembler_metrics_->name, GraphNode::Kind::kAssemble}, payload);
+    for (std::size_t i = 0; i < sinks_.size(); ++i) {
+      const std::string id = "sink" + std::to_string(i);
+      description.nodes.push_back({id, sinks_[i].label, GraphNode::Kind::kSink});
+      description.edges.push_back({"assemble", id, to_string(Payload::kBatch), false});
+    }
+    for (int lane = 0; lane < source_->lanes(); ++lane) {
+      const std::string id = "lane" + std::to_string(lane);
+      description.edges.push_back({"assemble", id, "credit", true});
+      for (std::size_t i = 0; i < sinks_.size(); ++i) {
+        description.edges.push_back({"sink" + std::to_string(i), id, "credit", true});
+      }
+    }
+    return description;
+  }
+
+ private:
+  // ---- building
+
+  void build_stages(const PipelineConfig& config, const StageRegistry& registry) {
+    const std::vector<std::string> labels = stage_labels(config.stages);
+    std::vector<BuiltStage> transforms;
+    std::vector<ConfigIssue> issues;
+    // A stage that could not be built leaves the stream's facts unknown to those behind it, so they
+    // are not built either; the run's own options are looked at whatever happens.
+    for (std::size_t i = 0; i < config.stages.size() && issues.empty(); ++i) {
+      const StageConfig& stage = config.stages[i];
+      const StageType* type = registry.find(stage.stage());
+      if (type == nullptr) {
+        throw std::logic_error("stage '" + stage.stage() + "' is not registered");
+      }
+      try {
+        build_stage(*type, stage, labels[i], config.run, transforms);
+      } catch (const ConfigError& error) {
+        issues.insert(issues.end(), error.issues().begin(), error.issues().end());
+      }
+    }
+    try {
+      build_policy(config.run);
+    } catch (const ConfigError& error) {
+      issues.insert(issues.end(), error.issues().begin(), error.issues().end());
+    }
+    if (!issues.empty()) {
+      throw ConfigError(std::move(issues));
+    }
+    chains_ = fuse(std::move(transforms), static_cast<std::size_t>(threads_));
+  }
+
+  void build_stage(const StageType& type,
+                   const StageConfig& stage,
+                   const std::string& label,
+                   const StageConfig& run,
+                   std::vector<BuiltStage>& transforms) {
+    if (replaced_sinks_ && std::holds_alternative<SinkFactory>(type.factory)) {
+      return;
+    }
+    StageMetrics& row = metrics_.add(label, 1);
+    const BuildContext context{stream_, metrics_, row, threads_};
+    if (const auto* make_source = std::get_if<SourceFactory>(&type.factory)) {
+      source_ = (*make_source)(stage, context);
+      source_metrics_ = &row;
+      source_output_ = type.output;
+      row.width = source_->lanes();
+      set_on_error(stage, label, run);
+    } else if (const auto* prepare = std::get_if<StageFactory>(&type.factory)) {
+      row.width = type.ordering == Ordering::kParallel ? threads_ : 1;
+      transforms.push_back({label, type.output, type.ordering, (*prepare)(stage, context), &row});
+      set_on_error(stage, label, run);
+      if (type.input == Payload::kDocuments) {
+        text_metrics_ = &row;  // the last one that takes documents
+      }
+    } else if (const auto* make_assembler = std::get_if<AssemblerFactory>(&type.factory)) {
+      assembler_ = (*make_assembler)(stage, context);
+      assembler_metrics_ = &row;
+    } else {
+      sinks_.push_back({label, std::get<SinkFactory>(type.factory)(stage, context), &row});
+    }
+  }
+
+  void set_on_error(const StageConfig& stage, const std::string& label, const StageConfig& run) {
+    const std::string& own = stage.text("on_error");
+    on_error_[label] = to_on_error(own == "inherit" ? run.text("on_error") : own);
+  }
+
+  void build_policy(const StageConfig& run) {
+    ErrorPolicy::Options options;
+    const std::string& max_errors = run.text("max_errors");
+    if (max_errors != "none") {
+      options.max_errors = std::stod(max_errors);
+    }
+    const bool quarantine = std::any_of(on_error_.begin(), on_error_.end(), [](const auto& entry) {
+      return entry.second == OnError::kQuarantine;
+    });
+    if (quarantine) {
+      options.quarantine_path = run.text("quarantine");
+    }
+    try {
+      policy_ = std::make_unique<ErrorPolicy>(std::move(options));
+    } catch (const FileError& error) {
+      throw run.error("quarantine", error.what());
+    }
+  }
+
+  GraphNode chain_node(const StageChain& chain, std::size_t number) const {
+    const bool parallel = chain.ordering() == Ordering::kParallel;
+    std::string label = parallel ? "up to " + std::to_string(threads_) + " at a time"
+                                 : std::string("order, one at a time");
+    for (const BuiltStage& stage : chain.stages()) {
+      label += "\n" + stage.label;
+    }
+    return {"chain" + std::to_string(number),
+            label,
+            parallel ? GraphNode::Kind::kParallel : GraphNode::Kind::kInOrder};
+  }
+
+  // ---- running
+
+  void finish_sinks() {
+    for (BuiltSink& sink : sinks_) {
+      try {
+        const BusyTimer timer(sink.metrics->busy_ns);
+        sink.sink->finish();
+      } catch (...) {
+        std::throw_with_nested(StageError("sink '" + sink.label + "' failed at the end"));
+      }
+    }
+  }
+
+  void end_run() {
+    policy_->publish();
+    wall_ns_ = since_start();
+  }
+
+  std::int64_t since_start() const {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start_).count();
+  }
+
+  // Constant after construction.
+  const int threads_;
+  const std::int64_t memory_limit_;
+  const bool replaced_sinks_;
+  StreamInfo stream_;
+  Metrics metrics_;
+  Payload source_output_ = Payload::kNone;
+  std::unordered_map<std::string, OnError> on_error_;
+  StageMetrics* source_metrics_ = nullptr;
+  StageMetrics* assembler_metrics_ = nullptr;
+  const StageMetrics* text_metrics_ = nullptr;  // null where no stage takes documents
+
+  // Used by the run; see graph_run.h.
+  std::unique_ptr<Source> source_;
+  std::vector<std::unique_ptr<StageChain>> chains_;
+  std::unique_ptr<BatchAssembler> assembler_;
+  std::unique_ptr<ErrorPolicy> policy_;
+  std::vector<BuiltSink> sinks_;
+  RunCounters counters_;
+
+  // Written by run(), read by progress().
+  Clock::time_point start_;  // before running_ is set
+  double cpu_at_start_ = 0;  // before running_ is set
+  std::atomic<bool> started_{false};
+  std::atomic<bool> running_{false};
+  std::atomic<bool> stopped_{false};
+  std::atomic<bool> finished_{false};
+  std::atomic<std::int64_t> wall_ns_{0};  // of the whole run, once it is over
+};
+
+Pipeline::Pipeline(const PipelineConfig& config, const StageRegistry& registry)
+    : Pipeline(config, registry, {}) {}
+
+Pipeline::Pipeline(const PipelineConfig& config,
+                   const StageRegistry& registry,
+                   std::vector<std::unique_ptr<Sink>> sinks)
+    : implementation_(std::make_unique<Implementation>(config, registry, std::move(sinks))) {}
+
+Pipeline::~Pipeline() = default;
+
+RunSummary Pipeline::run(std::stop_token stop) {
+  return implementation_->run(stop);
+}
+
+RunSummary Pipeline::progress() const {
+  return implementation_->progress();
+}
+
+const StreamInfo& Pipeline::stream() const {
+  return implementation_->stream();
+}
+
+GraphDescription Pipeline::graph() const {
+  return implementation_->graph();
+}
+
+}  // namespace penstock

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "pipeline/assembler.h"
+#include "pipeline/config.h"
+#include "pipeline/metrics.h"
+#include "pipeline/sink.h"
+#include "pipeline/stage_registry.h"
+
+namespace penstock {
+
+// One row of a summary. Shares are of the wall time times the width.
+struct StageSummary {
+  std::string name;
+  int width = 1;
+  std::int64_t chunks = 0;
+  std::int64_t records = 0;
+  std::int64_t documents = 0;
+  std::int64_t tokens = 0;
+  std::int64_t bytes_in = 0;
+  std::int64_t bytes_out = 0;
+  std::int64_t rejects = 0;
+  double busy_seconds = 0;     // summed over threads
+  double blocked_seconds = 0;  // held back by the memory budget or the window of chunks
+  double busy_share = 0;       // busy_seconds / (wall_seconds * width)
+};
+
+struct SinkSummary {
+  std::string name;
+  std::vector<Result> results;
+};
+
+// What a run did, or has done so far.
+struct RunSummary {
+  bool finished = false;  // the whole input went through
+  bool stopped = false;   // ended by the stop token
+  double wall_seconds = 0;
+  double cpu_seconds = 0;  // of the process, during the run
+  int threads = 1;
+  std::int64_t memory_limit = 0;
+  std::int64_t peak_in_flight_bytes = 0;  // highest sum of byte credits in use
+  std::int64_t peak_resident_bytes = 0;   // of the process
+
+  std::optional<std::int64_t> total_input_bytes;  // as stored
+  std::int64_t input_bytes = 0;                   // read so far, as stored (compressed)
+  std::int64_t records = 0;                       // read
+  std::int64_t documents = 0;                     // packed
+  std::int64_t text_bytes = 0;                    // of the documents tokenized
+  std::int64_t batches = 0;                       // completed by every sink
+  std::int64_t rejects = 0;
+  TokenAccount tokens;
+
+  std::vector<StageSummary> stages;      // in pipeline order
+  std::vector<std::string> sink_stages;  // which of them are sinks, by name
+  std::vector<SinkSummary> sinks;        // what the sinks report; filled at the end
+
+  // Which stage limits the run, and why; empty before there is anything to tell.
+  std::string limiting_stage;
+  std::string limit_reason;
+};
+
+// A picture of the graph that a run builds, for `penstock graph`.
+struct GraphNode {
+  std::string id;
+  std::string label;  // lines separated by '\n'
+  enum class Kind { kLane, kParallel, kInOrder, kAssemble, kSink } kind = Kind::kParallel;
+};
+struct GraphEdge {
+  std::string from;
+  std::string to;
+  std::string label;
+  bool credit = false;  // bytes given back, against the direction of the data
+};
+struct GraphDescription {
+  std::vector<GraphNode> nodes;
+  std::vector<GraphEdge> edges;
+};
+
+// A built pipeline: every stage checked and constructed, nothing read yet. Runs once.
+class Pipeline {
+ public:
+  // Builds every stage. Throws ConfigError with every problem that the stages find.
+  Pipeline(const PipelineConfig& config, const StageRegistry& registry);
+  // Builds the source, the transforms and the assembler, and gives the batches to `sinks` instead
+  // of the configured ones, which are not built.
+  Pipeline(const PipelineConfig& config,
+           const StageRegistry& registry,
+           std::vector<std::unique_ptr<Sink>> sinks);
+  ~Pipeline();
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
+  // Runs to the end of the input, to the first failure in stream order (thrown), or until `stop`
+  // is requested (RunSummary::stopped). The calling thread is one of the `threads`.
+  RunSummary run(std::stop_token stop = {});
+
+  // What has been done so far; any thread, at any time.
+  RunSummary progress() const;
+
+  const StreamInfo& stream() const;
+  GraphDescription graph() const;
+
+ private:
+  class Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace penstock

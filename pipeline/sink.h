@@ -1,0 +1,75 @@
+#pragma once
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "pipeline/batch.h"
+
+namespace penstock {
+
+// One figure that a sink reports at the end of a run, for the summary.
+struct Result {
+  std::string name;  // snake_case
+  std::variant<std::int64_t, double, std::string> value;
+};
+
+// A Completion was destroyed unfulfilled. The error behind it, if there is one, is told instead.
+class DroppedBatch : public std::logic_error {
+ public:
+  DroppedBatch() : std::logic_error("the sink dropped a batch without completing it") {}
+};
+
+// A one-shot promise that a sink is finished with a batch. Move-only; any thread may fulfil it.
+// Dropping it unfulfilled fails the run, so the graph can never wait for ever.
+class Completion {
+ public:
+  using Callback = std::function<void(std::exception_ptr)>;
+
+  explicit Completion(Callback callback) : callback_(std::move(callback)) {}
+  Completion(Completion&& other) noexcept : callback_(std::exchange(other.callback_, nullptr)) {}
+  Completion(const Completion&) = delete;
+  Completion& operator=(Completion&&) = delete;
+  Completion& operator=(const Completion&) = delete;
+  ~Completion();
+
+  // The batch's memory is no longer needed. Its credit goes back to the reader.
+  void done();
+  // The batch could not be handled: ends the run with this error.
+  void fail(std::exception_ptr error);
+
+ private:
+  Callback callback_;
+};
+
+// Takes batches in stream order.
+class Sink {
+ public:
+  Sink() = default;
+  Sink(const Sink&) = delete;
+  Sink& operator=(const Sink&) = delete;
+  // Without finish() before it: leaves nothing under a final name.
+  virtual ~Sink() = default;
+
+  // Called by one thread at a time. May return before the batch is finished with, and then must
+  // fulfil `done` without waiting for a further batch. Throwing ends the run.
+  virtual void consume(std::shared_ptr<const Batch> batch, Completion done) = 0;
+
+  // The last batch has been completed: publish what was written. Not called when the run failed or
+  // was stopped.
+  virtual void finish() {}
+
+  // The run failed or was stopped: fulfil or drop every outstanding Completion soon, and that of a
+  // consume() that is just beginning. Any thread, at any time, at most once.
+  virtual void cancel() {}
+
+  // After finish(), or nothing.
+  virtual std::vector<Result> results() const { return {}; }
+};
+
+}  // namespace penstock

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+
+#include "pipeline/chunk.h"
+
+namespace penstock {
+
+// Gives chunks in a fixed order per lane. Lanes are independent: lane l of K reads shards l, l+K,
+// l+2K, ... and the pipeline deals their chunks round-robin, so the stream depends on the shard
+// list and the number of lanes, never on timing. A chunk never spans two shards, and where it is
+// cut depends on the content alone.
+class Source {
+ public:
+  Source() = default;
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+  virtual ~Source() = default;
+
+  virtual int lanes() const = 0;
+
+  // Returns the lane's next chunk, or nothing at its end or when `stop` is requested. Each lane is
+  // called by one thread at a time; different lanes are called in parallel. A damaged shard is
+  // reported in the chunk's `rejects`; the error policy decides whether the run goes on, so the
+  // source continues behind the damage as if it were allowed. Throws when it cannot go on at all.
+  // May block on a slow file, but looks at `stop` at least every 100 ms.
+  virtual std::optional<Chunk> next(int lane, const std::stop_token& stop) = 0;
+
+  // Bytes to read in all, in the unit of StageMetrics::bytes_in of the source's first metrics row
+  // (compressed bytes for files), or nothing where that is not known.
+  virtual std::optional<std::int64_t> total_bytes() const { return std::nullopt; }
+};
+
+}  // namespace penstock

@@ -1,0 +1,119 @@
+#include "pipeline/stage_chain.h"
+
+#include <exception>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "pipeline/errors.h"
+
+namespace penstock {
+namespace {
+
+Payload held_payload(const Chunk& chunk) {
+  return std::visit(
+      [](const auto& held) { return payload_of<std::remove_cvref_t<decltype(held)>>(); }, chunk);
+}
+
+void add_to(std::atomic<std::int64_t>& counter, std::int64_t amount) {
+  counter.fetch_add(amount, std::memory_order_relaxed);
+}
+
+// Bytes of what the stages are about: raw bytes, or text.
+std::int64_t content_bytes(const Chunk& chunk) {
+  if (const auto* bytes = std::get_if<ByteChunk>(&chunk)) {
+    return std::ssize(bytes->bytes.view());
+  }
+  std::int64_t sum = 0;
+  if (const auto* documents = std::get_if<DocumentChunk>(&chunk)) {
+    for (const Document& document : documents->documents) {
+      sum += std::ssize(document.text);
+    }
+  }
+  return sum;
+}
+
+void count_output(const Chunk& chunk, StageMetrics& metrics) {
+  add_to(metrics.bytes_out, content_bytes(chunk));
+  if (const auto* documents = std::get_if<DocumentChunk>(&chunk)) {
+    add_to(metrics.documents, std::ssize(documents->documents));
+  } else if (const auto* tokens = std::get_if<TokenChunk>(&chunk)) {
+    add_to(metrics.documents, std::ssize(tokens->documents));
+    add_to(metrics.tokens, std::ssize(tokens->ids));
+  }
+}
+
+}  // namespace
+
+StageChain::StageChain(std::vector<BuiltStage> stages, Ordering ordering, std::size_t slots)
+    : stages_(std::move(stages)), ordering_(ordering), slots_(slots) {}
+
+StageChain::Instances& StageChain::instances(std::size_t slot) {
+  Instances& own = slots_.at(slot);
+  if (own.empty()) {
+    const std::lock_guard lock(mutex_);
+    for (const BuiltStage& stage : stages_) {
+      own.push_back(stage.make_instance());
+    }
+  }
+  return own;
+}
+
+Chunk StageChain::process(Chunk chunk, std::size_t slot) {
+  Instances& own = instances(slot);
+  for (std::size_t i = 0; i < stages_.size(); ++i) {
+    chunk = process_one(stages_[i], *own[i], std::move(chunk));
+  }
+  return chunk;
+}
+
+Chunk StageChain::process_one(const BuiltStage& built, Stage& stage, Chunk chunk) {
+  const SourcePosition position = info(chunk).position;
+  const std::int64_t num_records = info(chunk).num_records;
+  const std::size_t num_rejects = info(chunk).rejects.size();
+  add_to(built.metrics->bytes_in, content_bytes(chunk));
+  try {
+    {
+      const BusyTimer timer(built.metrics->busy_ns);
+      chunk = stage.process_chunk(std::move(chunk));
+    }
+    ChunkInfo& after = info(chunk);
+    if (held_payload(chunk) != built.output) {
+      throw std::logic_error("it returned " + to_string(held_payload(chunk)) + " but declares " +
+                             to_string(built.output));
+    }
+    if (after.position.shard != position.shard || after.position.record != position.record ||
+        after.num_records != num_records || after.rejects.size() < num_rejects) {
+      throw std::logic_error(
+          "it lost the chunk's position or rejects; begin with continue_chunk() where the payload "
+          "changes");
+    }
+    for (std::size_t i = num_rejects; i < after.rejects.size(); ++i) {
+      after.rejects[i].stage = built.label;
+    }
+    add_to(built.metrics->chunks, 1);
+    add_to(built.metrics->records, num_records);
+    add_to(built.metrics->rejects, std::ssize(after.rejects) - static_cast<long>(num_rejects));
+    count_output(chunk, *built.metrics);
+  } catch (...) {
+    std::throw_with_nested(
+        StageError("stage '" + built.label + "' failed on the chunk at " + to_string(position)));
+  }
+  return chunk;
+}
+
+std::vector<std::unique_ptr<StageChain>> fuse(std::vector<BuiltStage> stages, std::size_t slots) {
+  std::vector<std::unique_ptr<StageChain>> chains;
+  std::vector<BuiltStage> run;
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    const Ordering ordering = stages[i].ordering;
+    run.push_back(std::move(stages[i]));
+    if (i + 1 == stages.size() || stages[i + 1].ordering != ordering) {
+      chains.push_back(std::make_unique<StageChain>(std::exchange(run, {}), ordering, slots));
+    }
+  }
+  return chains;
+}
+
+}  // namespace penstock

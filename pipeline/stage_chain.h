@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "pipeline/metrics.h"
+#include "pipeline/stage_registry.h"
+
+namespace penstock {
+
+// A built transform of a pipeline.
+struct BuiltStage {
+  std::string label;  // the stage's name, with [n] where it stands more than once
+  Payload output = Payload::kNone;
+  Ordering ordering = Ordering::kParallel;
+  InstanceFactory make_instance;
+  StageMetrics* metrics = nullptr;
+};
+
+// Runs neighbouring stages of the same ordering back to back on one chunk, so that it stays in its
+// core's cache; metrics stay per stage. Each slot (a thread of the arena) has its own instances,
+// made when the slot is first used. Different slots may be used in parallel.
+class StageChain {
+ public:
+  StageChain(std::vector<BuiltStage> stages, Ordering ordering, std::size_t slots);
+
+  // Throws StageError with the cause nested. Checks what a stage promises: payload type, position,
+  // and rejects that are never lost.
+  Chunk process(Chunk chunk, std::size_t slot);
+
+  Ordering ordering() const { return ordering_; }
+  const std::vector<BuiltStage>& stages() const { return stages_; }
+
+ private:
+  using Instances = std::vector<std::unique_ptr<Stage>>;
+
+  Chunk process_one(const BuiltStage& built, Stage& stage, Chunk chunk);
+  Instances& instances(std::size_t slot);
+
+  const std::vector<BuiltStage> stages_;
+  const Ordering ordering_;
+  std::mutex mutex_;              // factories are called by one thread at a time
+  std::vector<Instances> slots_;  // an element is used by the thread in that slot alone
+};
+
+// Splits transforms into chains of equal ordering.
+std::vector<std::unique_ptr<StageChain>> fuse(std::vector<BuiltStage> stages, std::size_t slots);
+
+}  // namespace penstock

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "pipeline/assembler.h"
+#include "pipeline/batch.h"
+#include "pipeline/chunk.h"
+#include "pipeline/stage_config.h"
+#include "pipeline/stage_registry.h"
+
+namespace penstock {
+
+// Concatenates documents and cuts the stream into rows. Row r begins with token r *
+// sequence_length, with shifted targets too: there a row has one token more, its last target, which
+// is repeated as the first token of the next row. A row begins only with a token that no row before
+// holds, the repeated one apart. At the end of the stream what does not fill a batch is padded, or
+// dropped with drop_last.
+class Packer final : public BatchAssembler {
+ public:
+  // Throws ConfigError.
+  Packer(const StageConfig& config, const StreamInfo& stream);
+
+  void add(TokenChunk chunk, std::vector<Batch>& full) override;
+  void finish(std::vector<Batch>& full) override;
+  TokenAccount account() const override { return account_; }
+
+ private:
+  // Neighbouring tokens of one document. `origin` is the segment that they would make; only its
+  // begin and end are not set.
+  struct Run {
+    std::span<const TokenId> ids;
+    Segment origin;
+  };
+
+  // The token that begins the next row, if there will be one: the last target of the row before.
+  struct Overlap {
+    TokenId id;
+    Segment origin;
+  };
+
+  void append(Run run, std::vector<Batch>& full);
+  void place(Run run, std::vector<Batch>& full);
+  void place_inputs(Run& run);
+  void place_last_target(TokenId id);
+  void start_batch();
+  void deliver(std::vector<Batch>& full);
+
+  const std::int64_t batch_size_;
+  const std::int64_t sequence_length_;
+  const std::int64_t row_length_;
+  const bool drop_last_;
+  const TokenId pad_id_;
+
+  Batch batch_;                    // being filled: only `tokens` and `index` are kept up to date
+  std::vector<Segment> segments_;  // of it; here so that the batch's are allocated once
+  std::vector<std::int32_t> cu_seqlens_;  // likewise
+  std::optional<Overlap> overlap_;
+  TokenAccount account_;
+};
+
+void register_pack(StageRegistry& registry);
+
+}  // namespace penstock

@@ -1,0 +1,114 @@
+#include "stages/parse.h"
+
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "pipeline/chunk.h"
+#include "pipeline/stage.h"
+#include "stages/chunk_records.h"
+#include "stages/json_text.h"
+#include "stages/utf8.h"
+
+namespace penstock {
+namespace {
+
+void refuse(DocumentChunk& chunk, const ChunkRecord& record, std::string reason) {
+  chunk.rejects.push_back({{chunk.position.shard, record.record, record.byte_offset},
+                           std::move(reason),
+                           std::string(record.bytes),
+                           std::ssize(record.bytes),
+                           {}});
+}
+
+// One JSON object a record; one of its fields is the text.
+class ParseJson final : public Transform<ByteChunk, DocumentChunk> {
+ public:
+  explicit ParseJson(JsonField field) : extractor_(std::move(field)) {}
+
+  DocumentChunk process(ByteChunk chunk) override {
+    ChunkRecords records(chunk);
+    auto parsed = continue_chunk<DocumentChunk>(chunk);
+    if (chunk.bytes.empty()) {
+      return parsed;
+    }
+    // No text is longer than its record, so the texts fit where the records did.
+    char* destination = parsed.arena.allocate(chunk.bytes.size() + ByteBuffer::kPadding);
+    while (const std::optional<ChunkRecord> record = records.next()) {
+      JsonText extracted = extractor_.extract(record->bytes, destination);
+      if (extracted.refusal.empty()) {
+        parsed.documents.push_back({extracted.text, record->record, record->byte_offset});
+        destination += extracted.text.size();
+      } else {
+        refuse(parsed, *record, std::move(extracted.refusal));
+      }
+    }
+    return parsed;
+  }
+
+ private:
+  JsonTextExtractor extractor_;
+};
+
+// A record is a text.
+class ParseText final : public Transform<ByteChunk, DocumentChunk> {
+ public:
+  DocumentChunk process(ByteChunk chunk) override {
+    ChunkRecords records(chunk);
+    auto parsed = continue_chunk<DocumentChunk>(chunk);
+    while (const std::optional<ChunkRecord> record = records.next()) {
+      if (std::optional<std::string> error = utf8_error(record->bytes)) {
+        refuse(parsed, *record, *std::move(error));
+        continue;
+      }
+      std::string_view text = record->bytes;
+      if (chunk.delimiter == RecordDelimiter::kLine && text.ends_with('\r')) {
+        text.remove_suffix(1);
+      }
+      parsed.documents.push_back({text, record->record, record->byte_offset});
+    }
+    if (!parsed.documents.empty()) {
+      parsed.arena.adopt(std::move(chunk.bytes));
+    }
+    return parsed;
+  }
+};
+
+JsonField field_of(const StageConfig& config) {
+  try {
+    return parse_json_field(config.text("text"));
+  } catch (const std::invalid_argument& error) {
+    throw config.error("text", error.what());
+  }
+}
+
+InstanceFactory make_factory(const StageConfig& config, const BuildContext&) {
+  if (config.text("format") == "txt") {
+    return [] { return std::make_unique<ParseText>(); };
+  }
+  return [field = field_of(config)] { return std::make_unique<ParseJson>(field); };
+}
+
+}  // namespace
+
+void register_parse(StageRegistry& registry) {
+  registry.add(
+      {"parse",
+       "Turns records into documents.",
+       Payload::kBytes,
+       Payload::kDocuments,
+       Ordering::kParallel,
+       {Option::choice(
+            "format", "What a record is: a JSON object (jsonl) or a text (txt).", {"jsonl", "txt"})
+            .or_else(std::string("jsonl")),
+        Option::text("text",
+                     "For jsonl, the field that holds the text: its name or, when it "
+                     "begins with '/', a JSON pointer such as /content/body.")
+            .or_else(std::string("text"))},
+       StageFactory(make_factory)});
+}
+
+}  // namespace penstock

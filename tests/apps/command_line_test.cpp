@@ -1,0 +1,336 @@
+// Runs the built `penstock` command.
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/apps/subprocess.h"
+#include "tests/apps/temporary_folder.h"
+
+namespace penstock {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+const std::string kSample = PENSTOCK_SOURCE_DIR "/data/sample/";
+const std::string kBad = PENSTOCK_SOURCE_DIR "/tests/data/bad/";
+
+class CommandLineTest : public testing::Test {
+ protected:
+  void SetUp() override { write_config("config.yaml", "'" + kSample + "*.jsonl.zst'"); }
+
+  void write_config(const std::string& name, const std::string& paths) const {
+    std::ofstream(path(name)) << "threads: 2\n"
+                                 "pipeline:\n"
+                                 "  - read: {paths: "
+                              << paths
+                              << "}\n"
+                                 "  - parse: {format: jsonl, text: text}\n"
+                                 "  - tokenize: {model: '"
+                              << kSample
+                              << "demo_bpe_8k_bytefallback.model'}\n"
+                                 "  - pack: {batch_size: 4, sequence_length: 128}\n"
+                                 "  - write_npy: {path: '"
+                              << path("out.npy") << "'}\n";
+  }
+
+  std::string path(const std::string& name) const { return folder_.path(name); }
+
+  std::vector<std::string> command(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), PENSTOCK_BINARY);
+    return arguments;
+  }
+
+  Finished penstock(std::vector<std::string> arguments) const {
+    return Subprocess(command(std::move(arguments)), folder_.path()).wait();
+  }
+
+  nlohmann::json summary() const { return nlohmann::json::parse(read_file(path("run.json"))); }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(CommandLineTest, RunsAPipelineAndPrintsASummary) {
+  const Finished run = penstock({"run", path("config.yaml")});
+  EXPECT_EQ(run.status, 0) << run.errors;
+  EXPECT_THAT(run.errors, IsEmpty());
+  EXPECT_THAT(run.output, StartsWith("Finished in "));
+  EXPECT_THAT(run.output, HasSubstr("1,038 records"));
+  EXPECT_THAT(run.output, HasSubstr("\n  limit: "));
+  EXPECT_THAT(run.output, HasSubstr("\n  write_npy\n"));
+  EXPECT_TRUE(fs::exists(path("out.npy")));
+}
+
+TEST_F(CommandLineTest, WritesTheSummaryAsJson) {
+  const Finished run = penstock({"run", path("config.yaml"), "--summary", path("run.json")});
+  ASSERT_EQ(run.status, 0) << run.errors;
+  const nlohmann::json json = summary();
+  EXPECT_EQ(json["status"], "finished");
+  EXPECT_EQ(json["error"], nullptr);
+  EXPECT_EQ(json["config"], path("config.yaml"));
+  EXPECT_EQ(json["input"]["records"], 1038);
+  EXPECT_EQ(json["input"]["bytes"], json["input"]["total_bytes"]);
+  EXPECT_EQ(json["documents"], 1038);
+  EXPECT_EQ(json["threads"], 2);
+  const auto& tokens = json["tokens"];
+  EXPECT_GT(tokens["in"], 100'000);
+  EXPECT_EQ(tokens["in"].get<int>(), tokens["packed"].get<int>() + tokens["dropped"].get<int>());
+  EXPECT_EQ(json["stages"].front()["name"], "read");
+  EXPECT_EQ(json["stages"].back()["name"], "write_npy");
+  EXPECT_EQ(json["sinks"][0]["name"], "write_npy");
+}
+
+TEST_F(CommandLineTest, PrintsNothingWhenQuiet) {
+  const Finished run = penstock({"run", path("config.yaml"), "--quiet"});
+  EXPECT_EQ(run.status, 0);
+  EXPECT_THAT(run.output, IsEmpty());
+  EXPECT_THAT(run.errors, IsEmpty());
+}
+
+TEST_F(CommandLineTest, ReplacesOptionsFromTheCommandLine) {
+  const Finished run = penstock({"run",
+                                 "--set",
+                                 "threads=1",
+                                 "--set",
+                                 "write_npy.path=" + path("other.npy"),
+                                 path("config.yaml"),
+                                 "--summary",
+                                 path("run.json")});
+  ASSERT_EQ(run.status, 0) << run.errors;
+  EXPECT_EQ(summary()["threads"], 1);
+  EXPECT_TRUE(fs::exists(path("other.npy")));
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+}
+
+TEST_F(CommandLineTest, ReadsStandardInput) {
+  Subprocess process(command({"run", path("config.yaml"), "--set", "read.paths=-"}),
+                     folder_.path());
+  process.write("{\"text\":\"first\"}\n{\"text\":\"second\"}\n");
+  const Finished run = process.wait();
+  EXPECT_EQ(run.status, 0) << run.errors;
+  EXPECT_THAT(run.output, HasSubstr("2 records"));
+}
+
+TEST_F(CommandLineTest, SaysClearlyThatThereWereNoDocuments) {
+  Subprocess process(command({"run", path("config.yaml"), "--set", "read.paths=-"}),
+                     folder_.path());
+  process.write("\n");
+  const Finished run = process.wait();
+  EXPECT_EQ(run.status, 0) << run.errors;
+  EXPECT_THAT(run.output, HasSubstr("no documents"));
+}
+
+TEST_F(CommandLineTest, FailsOnABadRecordAndSaysWhere) {
+  write_config("bad.yaml", kBad + "json_bad_escape.jsonl.zst");
+  const Finished run = penstock({"run", path("bad.yaml"), "--summary", path("run.json")});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.output, StartsWith("Failed after "));
+  EXPECT_THAT(run.errors,
+              AllOf(StartsWith("penstock: "),
+                    HasSubstr("json_bad_escape.jsonl.zst"),
+                    HasSubstr("record "),
+                    HasSubstr("byte ")));
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+  EXPECT_EQ(summary()["status"], "failed");
+  EXPECT_THAT(summary()["error"], HasSubstr("json_bad_escape.jsonl.zst"));
+}
+
+TEST_F(CommandLineTest, RefusesAMissingInputBeforeAnyWork) {
+  const Finished run =
+      penstock({"run", path("config.yaml"), "--set", "read.paths=" + path("missing.jsonl")});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.errors, HasSubstr("missing.jsonl"));
+  EXPECT_THAT(run.output, IsEmpty());
+}
+
+TEST_F(CommandLineTest, RefusesAMissingConfiguration) {
+  const Finished run = penstock({"run", path("missing.yaml")});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.errors, HasSubstr("missing.yaml"));
+}
+
+TEST_F(CommandLineTest, RefusesAnUnwritableSummaryBeforeAnyWork) {
+  const Finished run =
+      penstock({"run", path("config.yaml"), "--summary", path("no_folder/run.json")});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.errors, HasSubstr("no_folder/run.json"));
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+}
+
+TEST_F(CommandLineTest, FailsWhenStandardOutputIsFull) {
+  if (!fs::exists("/dev/full")) {
+    GTEST_SKIP() << "needs /dev/full";
+  }
+  const std::string stages = "'" PENSTOCK_BINARY "' stages > /dev/full";
+  const Finished run = Subprocess({"/bin/sh", "-c", stages}, folder_.path()).wait();
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.errors, HasSubstr("cannot write to standard output"));
+}
+
+TEST_F(CommandLineTest, StopsOnCtrlCWithASummary) {
+  Subprocess process(
+      command({"run", path("config.yaml"), "--set", "read.paths=-", "--summary", path("run.json")}),
+      folder_.path());
+  // Far more than a pipe holds: when it is written, the run has begun to read.
+  for (int line = 0; line < 10'000; ++line) {
+    process.write("{\"text\":\"The quick brown fox jumps over the lazy dog.\"}\n");
+  }
+  const auto start = std::chrono::steady_clock::now();
+  process.send(SIGINT);
+  const Finished run = process.wait(true);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+  EXPECT_EQ(run.status, 130) << run.errors;
+  EXPECT_THAT(run.output, StartsWith("Stopped after "));
+  EXPECT_THAT(run.errors, IsEmpty());
+  EXPECT_EQ(summary()["status"], "stopped");
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+}
+
+TEST_F(CommandLineTest, StopsOnSigtermWithItsOwnStatus) {
+  Subprocess process(command({"run", path("config.yaml"), "--set", "read.paths=-"}),
+                     folder_.path());
+  for (int line = 0; line < 10'000; ++line) {
+    process.write("{\"text\":\"The quick brown fox jumps over the lazy dog.\"}\n");
+  }
+  process.send(SIGTERM);
+  EXPECT_EQ(process.wait(true).status, 143);
+}
+
+TEST_F(CommandLineTest, ValidatesAConfiguration) {
+  const Finished run = penstock({"validate", path("config.yaml")});
+  EXPECT_EQ(run.status, 0) << run.errors;
+  EXPECT_EQ(run.output,
+            path("config.yaml") + " is valid: read -> parse -> tokenize -> pack -> write_npy\n");
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+}
+
+TEST_F(CommandLineTest, PrintsEveryIssueOfABrokenConfiguration) {
+  std::ofstream(path("config.yaml"), std::ios::app) << "memory_limt: 1GiB\nthread: 2\n";
+  const Finished run = penstock({"validate", path("config.yaml")});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.errors, HasSubstr("config.yaml:8:"));
+  EXPECT_THAT(run.errors, HasSubstr("memory_limt"));
+  EXPECT_THAT(run.errors, HasSubstr("config.yaml:9:"));
+  EXPECT_THAT(run.output, IsEmpty());
+}
+
+TEST_F(CommandLineTest, ValidatesTheModelToo) {
+  const Finished run =
+      penstock({"validate", path("config.yaml"), "--set", "tokenize.model=" + path("none.model")});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.errors, HasSubstr("none.model"));
+}
+
+TEST_F(CommandLineTest, InspectsTheFirstRows) {
+  const Finished run = penstock({"inspect", path("config.yaml"), "--rows", "5"});
+  EXPECT_EQ(run.status, 0) << run.errors;
+  EXPECT_THAT(run.output, StartsWith("row 0 (row 0 of batch 0)\n"));
+  EXPECT_THAT(run.output, HasSubstr("\nrow 4 (row 0 of batch 1)\n"));
+  EXPECT_THAT(run.output, Not(HasSubstr("\nrow 5 ")));
+  EXPECT_THAT(run.output, HasSubstr("(128 ids)"));
+  EXPECT_THAT(run.output, HasSubstr("A large batch of messages that a store-and-forward network"));
+  EXPECT_THAT(run.output, HasSubstr("sample_00.jsonl.zst, record 1, byte 0, from its token 0\n"));
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+  EXPECT_FALSE(fs::exists(path("out.npy.partial")));
+}
+
+TEST_F(CommandLineTest, SaysWhenThereAreFewerRowsThanAskedFor) {
+  Subprocess process(command({"inspect",
+                              path("config.yaml"),
+                              "--set",
+                              "read.paths=-",
+                              "--set",
+                              "pack.drop_last=false"}),
+                     folder_.path());
+  process.write("{\"text\":\"short\"}\n");
+  const Finished run = process.wait();
+  EXPECT_EQ(run.status, 0) << run.errors;
+  EXPECT_THAT(run.output, HasSubstr("padding\n"));
+  EXPECT_THAT(run.output, EndsWith("The output has 1 row; 3 were asked for.\n"));
+}
+
+TEST_F(CommandLineTest, FailsWhenTheInputIsBadBeforeTheRows) {
+  Subprocess process(command({"inspect",
+                              path("config.yaml"),
+                              "--set",
+                              "read.paths=-",
+                              "--set",
+                              "pack.sequence_length=2",
+                              "--set",
+                              "pack.batch_size=1"}),
+                     folder_.path());
+  process.write("{\"text\":\"one two three four\"}\nnot JSON\n");
+  const Finished run = process.wait();
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.errors, HasSubstr("record 2"));
+}
+
+TEST_F(CommandLineTest, DrawsTheGraph) {
+  const Finished mermaid = penstock({"graph", path("config.yaml")});
+  EXPECT_EQ(mermaid.status, 0) << mermaid.errors;
+  EXPECT_THAT(mermaid.output, StartsWith("flowchart LR\n"));
+  EXPECT_THAT(mermaid.output, HasSubstr("write_npy"));
+  const Finished dot = penstock({"graph", path("config.yaml"), "--format", "dot"});
+  EXPECT_THAT(dot.output, StartsWith("digraph penstock {\n"));
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+}
+
+TEST_F(CommandLineTest, ListsAndDescribesStages) {
+  EXPECT_THAT(penstock({"stages"}).output, StartsWith("read "));
+  EXPECT_THAT(penstock({"stages", "tokenize"}).output, HasSubstr("model"));
+  EXPECT_THAT(penstock({"stages", "--markdown"}).output, HasSubstr("memory_limit"));
+}
+
+TEST_F(CommandLineTest, NamesTheNearestStage) {
+  const Finished run = penstock({"stages", "tokenise"});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_EQ(run.errors,
+            "penstock: there is no stage 'tokenise' (did you mean 'tokenize'?); "
+            "'penstock stages' lists them\n");
+}
+
+TEST_F(CommandLineTest, HasExamplesInEveryHelp) {
+  EXPECT_THAT(penstock({"--help"}).output, HasSubstr("Examples:"));
+  for (const char* name : {"run", "validate", "stages", "graph", "inspect"}) {
+    const Finished help = penstock({name, "--help"});
+    EXPECT_EQ(help.status, 0);
+    EXPECT_THAT(help.output, HasSubstr("Examples:\n  penstock " + std::string(name)));
+  }
+}
+
+TEST_F(CommandLineTest, TellsItsVersion) {
+  const Finished run = penstock({"--version"});
+  EXPECT_EQ(run.status, 0);
+  EXPECT_THAT(run.output, StartsWith("penstock 0."));
+}
+
+TEST_F(CommandLineTest, ShowsHelpWithoutACommand) {
+  const Finished run = penstock({});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.errors, HasSubstr("Usage: penstock"));
+}
+
+TEST_F(CommandLineTest, RefusesUnknownCommandsAndOptions) {
+  const Finished command = penstock({"rum"});
+  EXPECT_EQ(command.status, 2);
+  EXPECT_THAT(command.errors, HasSubstr("rum"));
+  const Finished option = penstock({"run", path("config.yaml"), "--sumary", "x"});
+  EXPECT_EQ(option.status, 2);
+  EXPECT_THAT(option.errors, HasSubstr("--sumary"));
+  EXPECT_EQ(penstock({"graph", path("config.yaml"), "--format", "png"}).status, 2);
+}
+
+}  // namespace
+}  // namespace penstock

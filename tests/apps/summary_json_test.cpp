@@ -1,0 +1,123 @@
+#include "apps/summary_json.h"
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/apps/sample_report.h"
+
+namespace penstock {
+namespace {
+
+using nlohmann::ordered_json;
+using testing::HasSubstr;
+
+ordered_json parsed(const RunReport& report) {
+  return ordered_json::parse(summary_json(report));
+}
+
+// The names of all members of `json`, at any depth, but not those of a sink's results, which the
+// sink chooses.
+void collect_keys(const ordered_json& json, std::vector<std::string>& keys) {
+  for (const auto& [key, value] : json.items()) {
+    if (json.is_object()) {
+      keys.push_back(key);
+    }
+    if (key != "results" && value.is_structured()) {
+      collect_keys(value, keys);
+    }
+  }
+}
+
+std::string documentation() {
+  std::ifstream file(PENSTOCK_SOURCE_DIR "/docs/summary.md");
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST(SummaryJson, WritesEveryFigure) {
+  EXPECT_EQ(parsed(sample_report()), ordered_json::parse(R"({
+    "schema_version": 1,
+    "penstock_version": "0.1.0",
+    "config": "configs/demo.yaml",
+    "started_at": "2023-11-14T22:13:20Z",
+    "status": "finished",
+    "error": null,
+    "wall_seconds": 2.0,
+    "cpu_seconds": 3.0,
+    "cores_used": 1.5,
+    "threads": 2,
+    "memory": {"limit_bytes": 1073741824, "peak_in_flight_bytes": 3145728,
+               "peak_resident_bytes": 52428800},
+    "input": {"total_bytes": 745825, "bytes": 745825, "records": 1038, "rejects": 2},
+    "documents": 1036,
+    "text_bytes": 3100000,
+    "tokens": {"in": 800000, "packed": 790000, "dropped": 10000, "padded": 7, "repeated": 5},
+    "batches": 24,
+    "rates": {"tokens_per_second": 400000.0, "text_bytes_per_second": 1550000.0,
+              "input_bytes_per_second": 372912.5},
+    "stages": [
+      {"name": "read", "width": 1, "chunks": 13, "records": 1038, "documents": 0, "tokens": 0,
+       "bytes_in": 745825, "bytes_out": 3244520, "rejects": 1, "busy_seconds": 0.1,
+       "blocked_seconds": 1.5, "busy_share": 0.05},
+      {"name": "tokenize", "width": 2, "chunks": 13, "records": 0, "documents": 1036,
+       "tokens": 800000, "bytes_in": 3100000, "bytes_out": 3200000, "rejects": 1,
+       "busy_seconds": 3.6, "blocked_seconds": 0.0, "busy_share": 0.9},
+      {"name": "write_npy", "width": 1, "chunks": 24, "records": 0, "documents": 0,
+       "tokens": 790000, "bytes_in": 0, "bytes_out": 0, "rejects": 0, "busy_seconds": 0.2,
+       "blocked_seconds": 0.0, "busy_share": 0.1}],
+    "limit": {"stage": "tokenize", "reason": "its threads are busy 90 % of the time"},
+    "sinks": [{"name": "write_npy",
+               "results": {"path": "out.npy", "rows": 768, "mean_row": 1028.5}}]
+  })"));
+}
+
+TEST(SummaryJson, KeepsItsKeysInOrder) {
+  const std::string text = summary_json(sample_report());
+  EXPECT_LT(text.find("\"schema_version\""), text.find("\"status\""));
+  EXPECT_LT(text.find("\"status\""), text.find("\"stages\""));
+  EXPECT_EQ(text.back(), '\n');
+}
+
+TEST(SummaryJson, SaysWhatWentWrong) {
+  RunReport report = sample_report();
+  report.status = RunStatus::kFailed;
+  report.error = "x.jsonl, record 3, byte 120: reason";
+  EXPECT_EQ(parsed(report)["status"], "failed");
+  EXPECT_EQ(parsed(report)["error"], report.error);
+}
+
+TEST(SummaryJson, IsValidForARunThatDidNothing) {
+  RunReport report;
+  report.status = RunStatus::kStopped;
+  const ordered_json json = parsed(report);
+  EXPECT_EQ(json["status"], "stopped");
+  EXPECT_EQ(json["limit"], nullptr);
+  EXPECT_EQ(json["input"]["total_bytes"], nullptr);
+  EXPECT_EQ(json["rates"]["tokens_per_second"], 0);
+  EXPECT_EQ(json["sinks"], ordered_json::array());
+}
+
+TEST(SummaryJson, ReplacesBytesThatAreNotUtf8) {
+  RunReport report = sample_report();
+  report.config = "\xFF.yaml";
+  EXPECT_EQ(parsed(report)["config"], "\xEF\xBF\xBD.yaml");
+}
+
+TEST(SummaryJson, HasEveryKeyInTheDocumentation) {
+  std::vector<std::string> keys;
+  collect_keys(parsed(sample_report()), keys);
+  ASSERT_GT(keys.size(), 30U);
+  const std::string text = documentation();
+  for (const std::string& key : keys) {
+    EXPECT_THAT(text, HasSubstr("`" + key + "`"));
+  }
+}
+
+}  // namespace
+}  // namespace penstock
