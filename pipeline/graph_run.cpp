@@ -33,20 +33,20 @@ struct Credit {
   bool read_next = false;  // a worker has begun on the lane's latest chunk
 };
 
-// A batch on its way through the sinks.
+// The batches that one chunk completed, on their way through the sinks.
 struct Shipment {
-  std::shared_ptr<const Batch> batch;
-  int lane = 0;                     // whose budget holds the batch's bytes
-  std::int64_t charge = 0;          // bytes
-  std::atomic<int> outstanding{0};  // sinks that are not finished with it
+  std::vector<std::shared_ptr<const Batch>> batches;
+  int lane = 0;                              // whose budget holds the batches' bytes
+  std::int64_t charge = 0;                   // bytes of all of them
+  std::atomic<std::int64_t> outstanding{0};  // sinks times batches that are not finished with
 };
-using BatchMessage = std::shared_ptr<Shipment>;
+using ShipmentMessage = std::shared_ptr<Shipment>;
 
 using ReaderNode = flow::multifunction_node<Credit, std::tuple<ChunkMessage>, flow::queueing>;
 using ChainNode = flow::multifunction_node<ChunkMessage, std::tuple<ChunkMessage>, flow::queueing>;
 using AssembleNode =
-    flow::multifunction_node<ChunkMessage, std::tuple<BatchMessage>, flow::queueing>;
-using SinkNode = flow::async_node<BatchMessage, flow::continue_msg, flow::queueing>;
+    flow::multifunction_node<ChunkMessage, std::tuple<ShipmentMessage>, flow::queueing>;
+using SinkNode = flow::async_node<ShipmentMessage, flow::continue_msg, flow::queueing>;
 
 // The first failure wins; a sink's dropped batch gives way to the error that made it drop it.
 class Failure {
@@ -157,7 +157,7 @@ class GraphRun {
       SinkNode& node = sinks_.emplace_back(
           graph_,
           flow::serial,
-          [this, &sink](const BatchMessage& message, SinkNode::gateway_type& gateway) {
+          [this, &sink](const ShipmentMessage& message, SinkNode::gateway_type& gateway) {
             ship(sink, message, gateway);
           });
       flow::make_edge(flow::output_port<0>(*assemble_), node);
@@ -309,23 +309,26 @@ class GraphRun {
         const BusyTimer timer(parts_.assembler_metrics.busy_ns);
         pack(*next, full);
       }
-      std::int64_t batch_bytes = 0;
-      for (const Batch& batch : full) {
-        batch_bytes += memory_bytes(batch);
-      }
+      ShipmentMessage shipment = make_shipment(std::move(full), next->lane);
       // The chunk's tokens now live in batches. Those that are shipped hold their own bytes until
       // every sink is finished with them; the one that is being filled holds none, else a budget
       // smaller than a batch would never fill it.
-      give_back(next->lane, Credit{.bytes = next->charge - batch_bytes, .dealt = 1});
-      for (Batch& batch : full) {
-        auto shipment = std::make_shared<Shipment>();
-        shipment->lane = next->lane;
-        shipment->charge = memory_bytes(batch);
-        shipment->outstanding = static_cast<int>(parts_.sinks.size());
-        shipment->batch = std::make_shared<const Batch>(std::move(batch));
+      give_back(next->lane, Credit{.bytes = next->charge - shipment->charge, .dealt = 1});
+      if (!shipment->batches.empty()) {
         std::get<0>(ports).try_put(std::move(shipment));
       }
     }
+  }
+
+  ShipmentMessage make_shipment(std::vector<Batch> full, int lane) const {
+    auto shipment = std::make_shared<Shipment>();
+    shipment->lane = lane;
+    shipment->outstanding = std::ssize(full) * std::ssize(parts_.sinks);
+    for (Batch& batch : full) {
+      shipment->charge += memory_bytes(batch);
+      shipment->batches.push_back(std::make_shared<const Batch>(std::move(batch)));
+    }
+    return shipment;
   }
 
   void pack(LaneChunk& message, std::vector<Batch>& full) {
@@ -363,32 +366,42 @@ class GraphRun {
 
   // ---- sinks
 
-  void ship(BuiltSink& sink, const BatchMessage& message, SinkNode::gateway_type& gateway) {
+  void ship(BuiltSink& sink, const ShipmentMessage& shipment, SinkNode::gateway_type& gateway) {
+    for (const std::shared_ptr<const Batch>& batch : shipment->batches) {
+      if (cancelled_) {
+        return;
+      }
+      consume(sink, shipment, batch, gateway);
+    }
+  }
+
+  void consume(BuiltSink& sink,
+               const ShipmentMessage& shipment,
+               const std::shared_ptr<const Batch>& batch,
+               SinkNode::gateway_type& gateway) {
+    const std::int64_t index = batch->index;
     gateway.reserve_wait();
-    Completion completion([this, &sink, message, &gateway](std::exception_ptr error) {
+    Completion completion([this, &sink, shipment, index, &gateway](std::exception_ptr error) {
       if (error) {
-        fail(sink_error(sink, *message, std::move(error)));
-      } else if (message->outstanding.fetch_sub(1) == 1) {
-        ++parts_.counters.batches;
-        give_back(message->lane, Credit{.bytes = message->charge});
+        fail(sink_error(sink, index, std::move(error)));
+      } else if (shipment->outstanding.fetch_sub(1) == 1) {
+        parts_.counters.batches += std::ssize(shipment->batches);
+        give_back(shipment->lane, Credit{.bytes = shipment->charge});
       }
       gateway.release_wait();
     });
-    if (cancelled_) {
-      return;
-    }
     try {
       const BusyTimer timer(sink.metrics->busy_ns);
       ++sink.metrics->chunks;
-      sink.metrics->tokens += message->batch->num_tokens;
-      sink.sink->consume(message->batch, std::move(completion));
+      sink.metrics->tokens += batch->num_tokens;
+      sink.sink->consume(batch, std::move(completion));
     } catch (...) {
-      fail(sink_error(sink, *message, std::current_exception()));
+      fail(sink_error(sink, index, std::current_exception()));
     }
   }
 
   static std::exception_ptr sink_error(const BuiltSink& sink,
-                                       const Shipment& shipment,
+                                       std::int64_t batch_index,
                                        std::exception_ptr error) {
     try {
       try {
@@ -396,8 +409,8 @@ class GraphRun {
       } catch (const DroppedBatch&) {
         throw;
       } catch (...) {
-        std::throw_with_nested(StageError("sink '" + sink.label + "' failed on batch " +
-                                          std::to_string(shipment.batch->index)));
+        std::throw_with_nested(
+            StageError("sink '" + sink.label + "' failed on batch " + std::to_string(batch_index)));
       }
     } catch (...) {
       return std::current_exception();

@@ -27,6 +27,10 @@ struct Expected {
   int bad = 0;
 };
 
+void PrintTo(const Expected& expected, std::ostream* stream) {
+  *stream << expected.file;
+}
+
 std::vector<Expected> read_table() {
   std::ifstream readme(kFolder + "README.md");
   std::vector<Expected> rows;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <sstream>
 #include <stdexcept>
 
@@ -35,16 +36,33 @@ std::filesystem::path test_data() {
   return folder == nullptr ? "" : folder;
 }
 
+std::string decompress(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string compressed{std::istreambuf_iterator<char>(file), {}};
+  const std::unique_ptr<ZSTD_DStream, decltype(&ZSTD_freeDStream)> stream(ZSTD_createDStream(),
+                                                                          &ZSTD_freeDStream);
+  ZSTD_inBuffer in{compressed.data(), compressed.size(), 0};
+  std::string text;
+  std::string block(1 << 20, '\0');
+  std::size_t left = 1;
+  while (in.pos < in.size) {
+    ZSTD_outBuffer out{block.data(), block.size(), 0};
+    left = ZSTD_decompressStream(stream.get(), &out, &in);
+    if (ZSTD_isError(left) != 0) {
+      break;
+    }
+    text.append(block, 0, out.pos);
+  }
+  if (left != 0) {
+    throw std::runtime_error("cannot decompress " + path);
+  }
+  return text;
+}
+
 }  // namespace
 
 std::vector<std::string> shard_texts(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string compressed{std::istreambuf_iterator<char>(file), {}};
-  std::string text(ZSTD_getFrameContentSize(compressed.data(), compressed.size()), '\0');
-  if (ZSTD_decompress(text.data(), text.size(), compressed.data(), compressed.size()) !=
-      text.size()) {
-    throw std::runtime_error("cannot decompress " + path);
-  }
+  const std::string text = decompress(path);
   std::vector<std::string> texts;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
