@@ -215,9 +215,8 @@ class Pipeline::Implementation {
     const std::vector<std::string> labels = stage_labels(config.stages);
     std::vector<BuiltStage> transforms;
     std::vector<ConfigIssue> issues;
-    // A stage that could not be built leaves the stream's facts unknown to those behind it, so they
-    // are not built either; the run's own options are looked at whatever happens.
-    for (std::size_t i = 0; i < config.stages.size() && issues.empty(); ++i) {
+    // Every stage is built, also behind one that could not be, so that every problem is told.
+    for (std::size_t i = 0; i < config.stages.size(); ++i) {
       const StageConfig& stage = config.stages[i];
       const StageType* type = registry.find(stage.stage());
       if (type == nullptr) {
