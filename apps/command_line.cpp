@@ -52,7 +52,10 @@ void add_config(CLI::App& command, Request& request) {
 void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
   CLI::App* command = app.add_subcommand("run", "Run a pipeline to the end of its input");
   add_config(*command, request);
-  command->add_option("--summary", request.run.summary_path, "Also write the summary, as JSON")
+  command
+      ->add_option("--summary",
+                   request.run.summary_path,
+                   "Also write the summary, as JSON; - prints it instead of the text")
       ->type_name("FILE");
   command->add_flag("--quiet", request.run.quiet, "Print neither progress nor summary");
   command->footer(
@@ -153,21 +156,6 @@ int report(const CLI::App& app, const CLI::ParseError& error) {
   return status == 0 ? kExitSuccess : kExitUsage;
 }
 
-int run_request(const Request& request) {
-  try {
-    return request.command();
-  } catch (const ConfigError& error) {
-    write_standard_error(std::string(error.what()) + '\n');
-    return kExitUsage;
-  } catch (const FileError& error) {
-    write_standard_error("penstock: " + full_message(error) + '\n');
-    return kExitUsage;
-  } catch (const std::exception& error) {
-    write_standard_error("penstock: " + full_message(error) + '\n');
-    return kExitRunFailed;
-  }
-}
-
 // Log lines go to standard error, without colours.
 void set_up_log() {
   auto logger = std::make_shared<spdlog::logger>("penstock",
@@ -177,11 +165,7 @@ void set_up_log() {
   spdlog::set_default_logger(std::move(logger));
 }
 
-}  // namespace
-
-int run_command_line(int argc, const char* const* argv, const StageRegistry& registry) {
-  ignore_closed_pipes();
-  set_up_log();
+int parse_and_run(int argc, const char* const* argv, const StageRegistry& registry) {
   Request request;
   CLI::App app(
       "Feeds language-model training from raw text shards: reads, parses, tokenizes and "
@@ -209,7 +193,27 @@ int run_command_line(int argc, const char* const* argv, const StageRegistry& reg
     write_standard_error(app.help());
     return kExitUsage;
   }
-  return run_request(request);
+  return request.command();
+}
+
+}  // namespace
+
+int run_command_line(int argc, const char* const* argv, const StageRegistry& registry) {
+  open_closed_streams();
+  make_failed_writes_errors();
+  try {
+    set_up_log();
+    return parse_and_run(argc, argv, registry);
+  } catch (const ConfigError& error) {
+    write_standard_error(std::string(error.what()) + '\n');
+    return kExitUsage;
+  } catch (const FileError& error) {
+    write_standard_error("penstock: " + full_message(error) + '\n');
+    return kExitUsage;
+  } catch (const std::exception& error) {
+    write_standard_error("penstock: " + full_message(error) + '\n');
+    return kExitRunFailed;
+  }
 }
 
 }  // namespace penstock

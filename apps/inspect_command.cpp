@@ -62,7 +62,8 @@ int inspect_command(const std::string& config_path,
   Pipeline pipeline(config, registry, std::move(sinks));
 
   const std::string error = run_error(pipeline, signals.source().get_token());
-  signals.end();
+  // Whoever should read the rows may never do so.
+  signals.release();
   const std::int64_t printed = print_rows(batches, rows, pipeline.stream().decoder.get());
   if (printed == rows) {
     // What happened behind the rows that were asked for does not matter here.

@@ -5,6 +5,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "apps/number_text.h"
+#include "pipeline/utf8.h"
 
 namespace penstock {
 namespace {
@@ -12,37 +13,6 @@ namespace {
 constexpr std::size_t kFirstIds = 12;
 constexpr std::size_t kLastIds = 4;
 constexpr std::size_t kTextCharacters = 300;
-
-// A code point and its length in bytes; length 0 says that the bytes are not valid UTF-8.
-struct CodePoint {
-  char32_t value = 0;
-  std::size_t length = 0;
-};
-
-CodePoint first_code_point(std::string_view text) {
-  const auto byte = [&](std::size_t index) { return static_cast<unsigned char>(text[index]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) {
-    return {lead, 1};
-  }
-  const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  static constexpr char32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (lead < 0xC2 || lead > 0xF4 || text.size() < length) {
-    return {};
-  }
-  char32_t value = lead & (0xFFU >> (length + 1));
-  for (std::size_t index = 1; index < length; ++index) {
-    if ((byte(index) & 0xC0U) != 0x80) {
-      return {};
-    }
-    value = (value << 6U) | (byte(index) & 0x3FU);
-  }
-  const bool is_surrogate = value >= 0xD800 && value <= 0xDFFF;
-  if (value < kSmallest[length] || value > 0x10FFFF || is_surrogate) {
-    return {};
-  }
-  return {value, length};
-}
 
 // Characters that move the cursor, end a line or turn the writing direction.
 bool needs_escape(char32_t value) {
@@ -110,20 +80,20 @@ std::string source_of(const Segment& segment) {
 std::string visible(std::string_view text) {
   std::string escaped;
   while (!text.empty()) {
-    const CodePoint point = first_code_point(text);
-    if (point.length == 0) {
+    const Utf8Character character = first_utf8_character(text);
+    if (character.length == 0) {
       escaped += fmt::format("\\x{:02X}", static_cast<unsigned char>(text.front()));
       text.remove_prefix(1);
       continue;
     }
-    if (point.value == '\\') {
+    if (character.code_point == '\\') {
       escaped += "\\\\";
-    } else if (needs_escape(point.value)) {
-      escaped += escape(point.value);
+    } else if (needs_escape(character.code_point)) {
+      escaped += escape(character.code_point);
     } else {
-      escaped += text.substr(0, point.length);
+      escaped += text.substr(0, character.length);
     }
-    text.remove_prefix(point.length);
+    text.remove_prefix(character.length);
   }
   return escaped;
 }

@@ -4,8 +4,11 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <future>
 #include <memory>
 #include <optional>
+#include <string>
+#include <thread>
 #include <utility>
 
 #include <spdlog/fmt/fmt.h>
@@ -26,30 +29,52 @@
 namespace penstock {
 namespace {
 
-// The stage that has worked most, where no stage is known to limit the run.
-std::string likely_culprit(const RunSummary& summary) {
-  if (!summary.limiting_stage.empty() || summary.stages.empty()) {
-    return summary.limiting_stage;
+// How long a report may take once the process should have ended.
+constexpr std::chrono::milliseconds kReportGrace{200};
+
+// Why a run did not stop in time: the stage with the call that has been under way longest.
+std::string stuck_error(const RunSummary& summary) {
+  const auto slowest = std::max_element(summary.stages.begin(),
+                                        summary.stages.end(),
+                                        [](const StageSummary& left, const StageSummary& right) {
+                                          return left.under_way_seconds < right.under_way_seconds;
+                                        });
+  std::string error = "the run did not stop in time";
+  if (slowest != summary.stages.end() && slowest->under_way_seconds > 0) {
+    error += fmt::format(": stage '{}' did not return", slowest->name);
   }
-  return std::max_element(summary.stages.begin(),
-                          summary.stages.end(),
-                          [](const StageSummary& left, const StageSummary& right) {
-                            return left.busy_seconds < right.busy_seconds;
-                          })
-      ->name;
+  return error;
 }
 
-// One `penstock run`. The thread that runs the pipeline also reports, or, when it does not come
-// back after a signal, the thread that waits for signals.
+std::string error_line(const std::string& error) {
+  return "penstock: " + error + '\n';
+}
+
+// Returns what went wrong in `step`, as a line; nothing where all went well.
+template <typename Step>
+std::string error_of(Step step) {
+  try {
+    step();
+    return {};
+  } catch (const std::exception& error) {
+    return error_line(full_message(error));
+  }
+}
+
+// One `penstock run`. The thread that runs the pipeline also reports. After a signal, the thread
+// that waits for signals ends the process if the run or the report does not come to an end.
 class Run {
  public:
   Run(const RunOptions& options, const StageRegistry& registry)
       : options_(options), signals_([this](int signal) { give_up(signal); }) {
-    const PipelineConfig config = load_config(options.config_path, registry, options.overrides);
-    if (!options.summary_path.empty()) {
+    pipeline_ = std::make_unique<Pipeline>(
+        load_config(options.config_path, registry, options.overrides), registry);
+    if (!options.summary_path.empty() && !summary_is_printed()) {
+      if (pipeline_->reads(options.summary_path)) {
+        throw FileError("the summary '" + options.summary_path + "' is also an input of this run");
+      }
       summary_file_.emplace(options.summary_path);
     }
-    pipeline_ = std::make_unique<Pipeline>(config, registry);
   }
 
   int execute() {
@@ -57,10 +82,14 @@ class Run {
     if (!options_.quiet) {
       progress_.emplace(*pipeline_);
     }
-    running_ = pipeline_.get();
+    phase_ = Phase::kRunning;
     const RunReport report = run_pipeline();
-    signals_.end();
+    if (phase_.exchange(Phase::kReporting) == Phase::kReporting) {
+      signals_.end();  // does not return: its thread is ending the process
+    }
     const bool reported = write_report(report);
+    reported_.set_value();
+    signals_.end();
     switch (report.status) {
       case RunStatus::kFinished:
         return reported ? kExitSuccess : kExitRunFailed;
@@ -73,6 +102,8 @@ class Run {
   }
 
  private:
+  enum class Phase { kPreparing, kRunning, kReporting };
+
   RunReport run_pipeline() {
     try {
       RunSummary summary = pipeline_->run(signals_.source().get_token());
@@ -87,33 +118,51 @@ class Run {
     }
   }
 
-  // Ends the process: the run has not ended in time after a signal.
-  [[noreturn]] void give_up(int signal) {
-    if (const Pipeline* pipeline = running_) {
-      RunSummary summary = pipeline->progress();
-      std::string error = fmt::format("the run did not stop in time: stage '{}' did not return",
-                                      likely_culprit(summary));
-      write_report({RunStatus::kStopped,
-                    std::move(error),
-                    options_.config_path,
-                    started_,
-                    std::move(summary)});
+  // Ends the process, unless the report of a run that has ended is written within the grace.
+  void give_up(int signal) {
+    Phase phase = Phase::kRunning;
+    const bool stuck = phase_.compare_exchange_strong(phase, Phase::kReporting);
+    if (stuck) {
+      // In a thread that nobody waits for: whoever takes the report may never do so.
+      std::thread([this] { report_stuck(); }).detach();
     }
-    ::_exit(kExitSignalBase + signal);
+    const bool reported =
+        phase != Phase::kPreparing &&
+        reported_.get_future().wait_for(kReportGrace) == std::future_status::ready;
+    if (stuck || !reported) {
+      ::_exit(kExitSignalBase + signal);
+    }
   }
 
-  // Returns whether everything could be written; says why where it could not.
+  void report_stuck() {
+    RunSummary summary = pipeline_->progress();
+    std::string error = stuck_error(summary);
+    const RunReport report = {
+        RunStatus::kStopped, std::move(error), options_.config_path, started_, std::move(summary)};
+    const std::string file_error = error_of([&] { write_summary_file(report); });
+    stop_progress();
+    write_standard_error(messages(report) + file_error);
+    error_of([&] { print_summary(report); });
+    reported_.set_value();
+  }
+
+  // Returns whether everything could be written; says why where it could not. The file comes first:
+  // a pipe or a terminal may never take the rest.
   bool write_report(const RunReport& report) {
+    const std::string file_error = error_of([&] { write_summary_file(report); });
+    stop_progress();
+    const std::string print_error = error_of([&] { print_summary(report); });
+    write_standard_error(messages(report) + file_error + print_error);
+    return file_error.empty() && print_error.empty();
+  }
+
+  void stop_progress() {
     if (progress_) {
       progress_->stop();
     }
-    const bool written = succeeds([&] { write_summary_file(report); });
-    const bool printed = succeeds([&] { print_summary(report); });
-    if (!report.error.empty()) {
-      write_standard_error("penstock: " + report.error + '\n');
-    }
-    return written && printed;
   }
+
+  bool summary_is_printed() const { return options_.summary_path == "-"; }
 
   void write_summary_file(const RunReport& report) {
     if (summary_file_) {
@@ -123,29 +172,29 @@ class Run {
   }
 
   void print_summary(const RunReport& report) const {
-    if (!options_.quiet) {
+    if (summary_is_printed()) {
+      write_standard_output(summary_json(report));
+    } else if (!options_.quiet) {
       write_standard_output(summary_text(report));
     }
   }
 
-  template <typename Step>
-  static bool succeeds(Step step) {
-    try {
-      step();
-      return true;
-    } catch (const std::exception& error) {
-      write_standard_error("penstock: " + full_message(error) + '\n');
-      return false;
+  static std::string messages(const RunReport& report) {
+    std::string lines = report.error.empty() ? "" : error_line(report.error);
+    for (const std::string& warning : report.summary.warnings) {
+      lines += "warning: " + warning + '\n';
     }
+    return lines;
   }
 
   const RunOptions& options_;
-  std::optional<AtomicFile> summary_file_;
   std::unique_ptr<Pipeline> pipeline_;
+  std::optional<AtomicFile> summary_file_;
   std::chrono::system_clock::time_point started_;
   std::optional<ProgressReporter> progress_;
-  std::atomic<const Pipeline*> running_{nullptr};  // set when all that give_up() uses is there
-  StopSignal signals_;                             // last: its thread uses the others
+  std::atomic<Phase> phase_{Phase::kPreparing};  // who sets kReporting reports
+  std::promise<void> reported_;
+  StopSignal signals_;  // last: its thread uses the others
 };
 
 }  // namespace

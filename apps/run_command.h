@@ -10,8 +10,8 @@ namespace penstock {
 struct RunOptions {
   std::string config_path;
   std::vector<std::string> overrides;
-  std::string summary_path;  // JSON; empty: none
-  bool quiet = false;        // neither progress nor summary, only errors
+  std::string summary_path;  // JSON; empty: none; "-": standard output, instead of the text
+  bool quiet = false;        // neither progress nor text, only errors and warnings
 };
 
 // `penstock run`: returns the exit status. Throws ConfigError and FileError for what is wrong

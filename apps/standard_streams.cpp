@@ -4,6 +4,7 @@
 #include <csignal>
 #include <system_error>
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -27,8 +28,18 @@ int write_all(int descriptor, std::string_view text) {
 
 }  // namespace
 
-void ignore_closed_pipes() {
+void open_closed_streams() {
+  // In this order: open() takes the lowest descriptor that is free.
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) {
+      ::open("/dev/null", O_WRONLY);
+    }
+  }
+}
+
+void make_failed_writes_errors() {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 void write_standard_output(std::string_view text) {

@@ -4,8 +4,13 @@
 
 namespace penstock {
 
-// Makes writing to a closed pipe an error instead of the end of the process.
-void ignore_closed_pipes();
+// Opens /dev/null in the place of standard streams that are closed, so that no file opened later
+// takes their place. Reading such a standard input fails. Call it before anything opens a file.
+void open_closed_streams();
+
+// Makes writing to a closed pipe, and past the limit on the size of files, an error instead of the
+// end of the process.
+void make_failed_writes_errors();
 
 // Writes at once, without a buffer. A reader that has gone away is no error: the rest is thrown
 // away. Throws std::system_error for every other failure, such as a full disk.

@@ -42,7 +42,6 @@ StopSignal::StopSignal(Overdue overdue, std::chrono::milliseconds grace)
 
 StopSignal::~StopSignal() {
   end();
-  // A signal that came too late to matter must not end the process when it is unblocked.
   signalfd_siginfo late{};
   while (::read(signal_descriptor_, &late, sizeof late) > 0) {
   }
@@ -56,6 +55,11 @@ void StopSignal::end() {
     ::eventfd_write(end_descriptor_, 1);
     thread_.join();
   }
+}
+
+void StopSignal::release() {
+  end();
+  pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
 }
 
 void StopSignal::wait_for_signals() {

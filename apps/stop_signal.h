@@ -21,7 +21,7 @@ class StopSignal {
   // process.
   using Overdue = std::function<void(int signal)>;
   explicit StopSignal(Overdue overdue, std::chrono::milliseconds grace = kDefaultGrace);
-  // end(), and back to the former signal mask.
+  // end(), and back to the former signal mask; drops signals that came too late to matter.
   ~StopSignal();
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
@@ -32,8 +32,11 @@ class StopSignal {
   int received() const { return received_; }
 
   // The work has ended: `overdue` will not be called any more, and is not running. Signals stay
-  // blocked, so that what is reported now is not cut off.
+  // blocked.
   void end();
+  // end(), and back to the former signal mask, in the calling thread: signals that were not taken
+  // yet, and those to come, do what they did before.
+  void release();
 
  private:
   void wait_for_signals();

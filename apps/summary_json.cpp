@@ -54,6 +54,7 @@ Json stages_json(const RunSummary& summary) {
                       {"bytes_out", stage.bytes_out},
                       {"rejects", stage.rejects},
                       {"busy_seconds", stage.busy_seconds},
+                      {"own_thread_seconds", stage.own_thread_seconds},
                       {"blocked_seconds", stage.blocked_seconds},
                       {"busy_share", stage.busy_share}});
   }
@@ -91,6 +92,7 @@ std::string summary_json(const RunReport& report) {
       {"started_at", utc_time(report.started)},
       {"status", status_name(report.status)},
       {"error", report.error.empty() ? Json(nullptr) : Json(report.error)},
+      {"warnings", summary.warnings},
       {"wall_seconds", wall},
       {"cpu_seconds", summary.cpu_seconds},
       {"cores_used", per_second(summary.cpu_seconds, wall)},

@@ -100,6 +100,11 @@ std::string per_busy_second(std::int64_t amount, double busy_seconds, std::strin
   return amount > 0 && busy_seconds > 0 ? text(static_cast<double>(amount) / busy_seconds) : "-";
 }
 
+// Time in which a thread of the pipeline, or the stage's own, worked on it.
+double busy_seconds(const StageSummary& stage) {
+  return std::max(stage.busy_seconds, stage.own_thread_seconds);
+}
+
 std::string stage_table(const RunSummary& summary) {
   constexpr std::string_view kName = "stage";
   std::size_t name_width = kName.size();
@@ -115,15 +120,17 @@ std::string stage_table(const RunSummary& summary) {
                          name_width,
                          stage.width,
                          fmt::format("{:.0f}%", 100 * stage.busy_share),
-                         per_busy_second(stage.bytes_in, stage.busy_seconds, data_rate),
-                         per_busy_second(stage.tokens, stage.busy_seconds, token_rate),
+                         per_busy_second(stage.bytes_in, busy_seconds(stage), data_rate),
+                         per_busy_second(stage.tokens, busy_seconds(stage), token_rate),
                          grouped(stage.rejects),
                          stage.blocked_seconds > 0 ? duration(stage.blocked_seconds) : "-");
   }
   return table +
-         "  (width: threads at once; busy: share of the time of that many threads; bytes in and\n"
-         "  tokens: per second in which a thread was busy; blocked: enough was in flight "
-         "already)\n";
+         "  (width: threads at once; busy: share of the time of that many threads, or of the "
+         "stage's\n"
+         "  own; bytes in and tokens: per second in which a thread was busy; blocked: waiting "
+         "because\n"
+         "  memory_limit was used up)\n";
 }
 
 std::string limit_line(const RunSummary& summary) {
@@ -171,6 +178,9 @@ std::string summary_text(const RunReport& report) {
   text += limit_line(summary);
   for (const SinkSummary& sink : summary.sinks) {
     text += sink_results(sink);
+  }
+  for (const std::string& warning : summary.warnings) {
+    text += "\n  warning: " + warning + '\n';
   }
   return text;
 }

@@ -66,7 +66,7 @@ LooseParts::LooseParts(const PipelineConfig& config, const StageRegistry& regist
   StageMetrics& row = metrics_.add("all", 1);
   for (const StageConfig& stage : config.stages) {
     const StageType& type = *registry.find(stage.stage());
-    const BuildContext context{stream_, metrics_, row, 1};
+    const BuildContext context{stream_, metrics_, row, files_, 1};
     if (const auto* make_source = std::get_if<SourceFactory>(&type.factory)) {
       source_ = (*make_source)(stage, context);
     } else if (const auto* prepare = std::get_if<StageFactory>(&type.factory)) {

@@ -37,6 +37,7 @@ class LooseParts {
  private:
   StreamInfo stream_;
   Metrics metrics_;
+  FileClaims files_;
   std::unique_ptr<Source> source_;
   std::vector<InstanceFactory> factories_;
   std::vector<std::vector<std::unique_ptr<Stage>>> instances_;  // [slot][stage]

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <string>
 #include <vector>
 
 #include "pipeline/batch.h"
@@ -10,16 +8,21 @@
 
 namespace penstock::gpu {
 
-// A batch as it lies in a device's memory; see Batch for the shapes. The pointers are valid until
-// the work that was enqueued on it is done. Owns nothing.
+// A batch as it lies in a device's memory; see Batch for the meaning of the shapes. The pointers
+// are device pointers, valid until the work that was enqueued on them is done. Owns nothing.
 struct DeviceBatch {
   std::int64_t index = 0;
-  std::int64_t batch_size = 0;
-  std::int64_t row_length = 0;
+  BatchShape shape;
   std::int64_t num_tokens = 0;               // cells that are not padding
   const TokenId* tokens = nullptr;           // [batch_size, row_length]
   const std::int32_t* cu_seqlens = nullptr;  // [num_segments + 1]
   std::int64_t num_segments = 0;
+};
+
+// A queue of work on a device: a cudaStream_t on CUDA; null on the host backend, where the work is
+// done when enqueue() returns.
+struct DeviceStream {
+  void* handle = nullptr;
 };
 
 // What runs on a device for each batch. Enqueues work and returns nothing that needs waiting for.
@@ -30,18 +33,14 @@ class DeviceStage {
   DeviceStage& operator=(const DeviceStage&) = delete;
   virtual ~DeviceStage() = default;
 
-  // The batch as the pipeline hands it over, before it is copied to the device. In stream order,
-  // one thread at a time, and not the device thread.
-  virtual void hand_over(const Batch& batch) = 0;
-  // The batch as it arrived on the device. In stream order, on the device thread.
-  virtual void enqueue(const DeviceBatch& batch) = 0;
-  // Waits for what was enqueued and reports it. After the last enqueue.
-  virtual std::vector<Result> results() const = 0;
+  // The batch as the pipeline hands it over, before it is copied. In stream order, by one thread at
+  // a time that is not the device thread. For stages that compare what arrives with what was sent.
+  virtual void hand_over(const Batch& batch) { static_cast<void>(batch); }
+  // The batch as it arrives on the device, in stream order, on the device thread. Never waits for
+  // the device.
+  virtual void enqueue(const DeviceBatch& batch, DeviceStream stream) = 0;
+  // Waits for what was enqueued and reports it. After the last enqueue, on the device thread.
+  virtual std::vector<Result> results() = 0;
 };
-
-// Names of the device stages that the host backend has, sorted.
-std::vector<std::string> host_device_stages();
-// Throws std::logic_error for a name that is not among them.
-std::unique_ptr<DeviceStage> make_host_device_stage(const std::string& name);
 
 }  // namespace penstock::gpu

@@ -155,7 +155,7 @@ void sync_folder(const std::string& folder, const std::string& path) {
 }  // namespace
 
 AtomicFile::AtomicFile(std::string path)
-    : path_(std::move(path)), partial_path_(path_ + ".partial") {
+    : path_(std::move(path)), partial_path_(path_ + std::string(kPartialSuffix)) {
   refuse_what_is_not_a_file(path_);
   buffer_.reserve(kBufferBytes);
   descriptor_ = open_partial(path_, partial_path_);

@@ -6,6 +6,9 @@
 
 namespace penstock {
 
+// What the name of a file that is being written ends with.
+constexpr std::string_view kPartialSuffix = ".partial";
+
 // Writes a file under PATH.partial and gives it its final name only when it is whole and on disk:
 // a full disk or a killed process never leaves a half-written file under the final name. One
 // thread at a time. Every failure throws FileError with path and reason.

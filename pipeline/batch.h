@@ -21,6 +21,16 @@ struct Segment {
   std::int64_t document_token = 0;  // index of the segment's first token in its document
 };
 
+// The shape of every batch of a run.
+struct BatchShape {
+  std::int64_t batch_size = 0;       // rows
+  std::int64_t sequence_length = 0;  // model input positions in a row
+  std::int64_t row_length = 0;       // sequence_length, or sequence_length + 1 with shifted targets
+
+  std::int64_t cells() const { return batch_size * row_length; }
+  std::int64_t positions() const { return batch_size * sequence_length; }
+};
+
 // A fixed-shape array of token ids with its document boundaries. Immutable once assembled; sinks
 // share it.
 struct Batch {

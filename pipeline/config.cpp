@@ -6,7 +6,6 @@
 #include <fstream>
 #include <map>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include "pipeline/chain_check.h"
@@ -115,7 +114,7 @@ StageConfig resolve(const std::string& stage,
 
 [[noreturn]] void throw_file_error(const std::string& operation, const std::string& path) {
   throw FileError("cannot " + operation + " the configuration '" + path +
-                  "': " + std::generic_category().message(errno));
+                  "': " + error_text(errno));
 }
 
 std::string read_file(const std::string& path) {
@@ -160,7 +159,8 @@ const std::vector<Option>& run_options() {
           .or_else("none"),
       Option::text("quarantine",
                    "Path of the JSON-lines file that on_error: quarantine writes bad records to, "
-                   "each with its shard, record, byte offset and reason.")
+                   "each with its shard, record, byte offset and reason. A record longer than "
+                   "max_document, or cut off by damage, is kept by its beginning.")
           .or_else("quarantine.jsonl"),
   };
   return options;
@@ -179,7 +179,9 @@ const Option& on_error_option() {
 PipelineConfig load_config(const std::string& path,
                            const StageRegistry& registry,
                            const std::vector<std::string>& overrides) {
-  return parse_config(read_file(path), path, registry, overrides);
+  PipelineConfig config = parse_config(read_file(path), path, registry, overrides);
+  config.path = path;
+  return config;
 }
 
 PipelineConfig parse_config(std::string_view yaml,

@@ -13,6 +13,7 @@ namespace penstock {
 
 // A checked configuration as plain values.
 struct PipelineConfig {
+  std::string path;                 // of the file; empty where it was read from text
   StageConfig run;                  // the top-level options, see run_options()
   std::vector<StageConfig> stages;  // in file order: source, transforms, assembler, sinks
 };

@@ -11,6 +11,7 @@
 
 #include "pipeline/atomic_file.h"
 #include "pipeline/errors.h"
+#include "pipeline/utf8.h"
 
 namespace penstock {
 namespace {
@@ -20,52 +21,6 @@ constexpr std::int64_t kRecordsBeforeShare = 100;  // a share of fewer says litt
 
 unsigned char byte_at(std::string_view text, std::size_t index) {
   return static_cast<unsigned char>(text[index]);
-}
-
-// Length in bytes that a UTF-8 character has by its first byte; 0 where none begins with it.
-std::size_t length_by_first_byte(unsigned char first) {
-  if (first < 0x80) {
-    return 1;
-  }
-  if (first < 0xC2 || first > 0xF4) {
-    return 0;
-  }
-  return first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-}
-
-// Length of the UTF-8 character at the front of `text`, which is not empty; 0 where it is not
-// valid (overlong forms and surrogates included). Table 3-7 of the Unicode standard.
-std::size_t utf8_character_length(std::string_view text) {
-  const unsigned char first = byte_at(text, 0);
-  const std::size_t length = length_by_first_byte(first);
-  if (length <= 1) {
-    return length;
-  }
-  if (text.size() < length) {
-    return 0;
-  }
-  const unsigned char lowest = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-  const unsigned char highest = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-  if (byte_at(text, 1) < lowest || byte_at(text, 1) > highest) {
-    return 0;
-  }
-  for (std::size_t i = 2; i < length; ++i) {
-    if ((byte_at(text, i) & 0xC0) != 0x80) {
-      return 0;
-    }
-  }
-  return length;
-}
-
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t length = utf8_character_length(text);
-    if (length == 0) {
-      return false;
-    }
-    text.remove_prefix(length);
-  }
-  return true;
 }
 
 // U+0000 to U+001F, U+007F, and U+0080 to U+009F, which terminals obey as well.
@@ -89,7 +44,7 @@ std::string beginning(const Reject& reject) {
   std::string text;
   std::size_t shown = 0;
   while (shown < raw.size()) {
-    const std::size_t length = utf8_character_length(raw.substr(shown));
+    const std::size_t length = first_utf8_character(raw.substr(shown)).length;
     const std::string_view character = raw.substr(shown, length == 0 ? 1 : length);
     if (shown + character.size() > kShownBytes) {
       break;
@@ -137,6 +92,7 @@ std::string json_line(const Reject& reject) {
     line["raw_base64"] = base64(reject.raw);
   }
   line["raw_bytes"] = reject.raw_bytes;
+  line["raw_complete"] = std::ssize(reject.raw) == reject.raw_bytes;
   // File names need not be UTF-8.
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
 }
@@ -155,11 +111,8 @@ class ErrorPolicy::Quarantine {
 
   void append(const Reject& reject) { file_.write(json_line(reject)); }
 
-  void publish() {
-    if (file_.size() > 0) {
-      file_.commit();
-    }
-  }
+  // Also when it is empty, so that a file of an earlier run is not taken for this one's.
+  void publish() { file_.commit(); }
 
  private:
   AtomicFile file_;
@@ -196,20 +149,13 @@ void ErrorPolicy::judge(const Reject& reject, OnError on_error) {
 
 void ErrorPolicy::finish() {
   check_budget(true);
+  publish();
+}
+
+void ErrorPolicy::publish() {
   if (quarantine_) {
     quarantine_->publish();
     quarantine_.reset();
-  }
-}
-
-void ErrorPolicy::publish() noexcept {
-  try {
-    if (quarantine_) {
-      quarantine_->publish();
-      quarantine_.reset();
-    }
-  } catch (const std::exception&) {
-    // The run ends with another error already, which is the one to tell.
   }
 }
 

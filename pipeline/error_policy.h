@@ -37,8 +37,9 @@ class ErrorPolicy {
   void judge(const Reject& reject, OnError on_error);
   // The stream is over: judges the share and publishes the quarantine file.
   void finish();
-  // Publishes the quarantine file of a run that ends early: what is in it is complete so far.
-  void publish() noexcept;
+  // Publishes the quarantine file of a run that ends early: what is in it is complete so far. Does
+  // nothing after finish(). Throws FileError.
+  void publish();
 
   std::int64_t rejects() const { return rejects_; }
 

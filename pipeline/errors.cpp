@@ -1,6 +1,7 @@
 #include "pipeline/errors.h"
 
 #include <exception>
+#include <system_error>
 #include <utility>
 
 namespace penstock {
@@ -24,6 +25,10 @@ std::string join(const std::vector<ConfigIssue>& issues) {
 
 ConfigError::ConfigError(std::vector<ConfigIssue> issues)
     : std::runtime_error(join(issues)), issues_(std::move(issues)) {}
+
+std::string error_text(int error_number) {
+  return std::generic_category().message(error_number);
+}
 
 std::string full_message(const std::exception& error) {
   std::string text = error.what();

@@ -41,6 +41,9 @@ class FileError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What the operating system says about a value of errno.
+std::string error_text(int error_number);
+
 // "outer: cause: cause of the cause", from std::throw_with_nested.
 std::string full_message(const std::exception& error);
 

@@ -33,12 +33,17 @@ struct Credit {
   bool read_next = false;  // a worker has begun on the lane's latest chunk
 };
 
-// The batches that one chunk completed, on their way through the sinks.
+// A batch on its way through the sinks.
+struct Parcel {
+  std::shared_ptr<const Batch> batch;          // let go of when every sink is finished with it
+  std::int64_t charge = 0;                     // bytes
+  std::atomic<std::ptrdiff_t> outstanding{0};  // sinks that are not finished with it
+};
+
+// The batches that one chunk completed: one message, so that many small ones cost little.
 struct Shipment {
-  std::vector<std::shared_ptr<const Batch>> batches;
-  int lane = 0;                              // whose budget holds the batches' bytes
-  std::int64_t charge = 0;                   // bytes of all of them
-  std::atomic<std::int64_t> outstanding{0};  // sinks times batches that are not finished with
+  int lane = 0;  // whose budget holds the batches' bytes
+  std::deque<Parcel> parcels;
 };
 using ShipmentMessage = std::shared_ptr<Shipment>;
 
@@ -51,11 +56,11 @@ using SinkNode = flow::async_node<ShipmentMessage, flow::continue_msg, flow::que
 // The first failure wins; a sink's dropped batch gives way to the error that made it drop it.
 class Failure {
  public:
-  void set(std::exception_ptr error) {
+  void set(std::exception_ptr error, bool dropped_batch) {
     const std::lock_guard lock(mutex_);
-    if (!error_ || dropped_) {
-      dropped_ = is_dropped_batch(error);
+    if (!error_ || (dropped_batch_ && !dropped_batch)) {
       error_ = std::move(error);
+      dropped_batch_ = dropped_batch;
     }
   }
 
@@ -67,20 +72,16 @@ class Failure {
   }
 
  private:
-  static bool is_dropped_batch(const std::exception_ptr& error) {
-    try {
-      std::rethrow_exception(error);
-    } catch (const DroppedBatch&) {
-      return true;
-    } catch (...) {
-      return false;
-    }
-  }
-
   std::mutex mutex_;
   std::exception_ptr error_;
-  bool dropped_ = false;
+  bool dropped_batch_ = false;
 };
+
+// How many chunks of a lane may be between its reader and the order step. It bounds how far lanes
+// run ahead of each other where the byte budget is ample; the output does not depend on it.
+int lane_window(int threads, int lanes) {
+  return 2 + 2 * ((threads + lanes - 1) / lanes);
+}
 
 // A lane's reader: its serial node's body is the only one to touch it.
 struct Lane {
@@ -89,7 +90,8 @@ struct Lane {
   std::int64_t next_index = 0;
   int undealt_chunks = 0;
   bool ended = false;
-  std::optional<std::chrono::steady_clock::time_point> held_back_since;
+  bool held_back = false;  // a worker asked for a chunk, but the budget or the window was used up
+  std::optional<std::chrono::steady_clock::time_point> over_budget_since;
 };
 
 class GraphRun {
@@ -99,6 +101,7 @@ class GraphRun {
         stop_(stop),
         lane_budget_(parts.memory_limit / parts.source.lanes()),
         window_(lane_window(parts.threads, parts.source.lanes())),
+        returned_bytes_(static_cast<std::size_t>(parts.source.lanes())),
         lanes_(static_cast<std::size_t>(parts.source.lanes())),
         order_(parts.source.lanes()) {
     build();
@@ -167,27 +170,30 @@ class GraphRun {
   // ---- reading
 
   void read(int lane_number, const Credit& credit, ReaderNode::output_ports_type& ports) {
-    Lane& lane = lanes_[static_cast<std::size_t>(lane_number)];
-    use_bytes(lane, -credit.bytes);
+    const auto place = static_cast<std::size_t>(lane_number);
+    Lane& lane = lanes_[place];
+    use_bytes(lane, -credit.bytes - returned_bytes_[place].exchange(0));
     lane.undealt_chunks -= credit.dealt;
-    if (lane.ended || (!credit.read_next && !lane.held_back_since)) {
+    if (lane.ended || (!credit.read_next && !lane.held_back)) {
       return;
     }
     const bool over_budget =
         lane.used_bytes > 0 && lane.used_bytes + lane.usual_charge > lane_budget_;
-    if (over_budget || lane.undealt_chunks >= window_) {
-      if (!lane.held_back_since) {
-        lane.held_back_since = std::chrono::steady_clock::now();
-      }
-      return;
+    count_blocked(lane, over_budget);
+    lane.held_back = over_budget || lane.undealt_chunks >= window_;
+    if (!lane.held_back) {
+      std::get<0>(ports).try_put(next_chunk(lane, lane_number));
     }
-    if (lane.held_back_since) {
-      const auto waited = std::chrono::steady_clock::now() - *lane.held_back_since;
+  }
+
+  void count_blocked(Lane& lane, bool over_budget) {
+    const auto now = std::chrono::steady_clock::now();
+    if (lane.over_budget_since) {
       parts_.source_metrics.blocked_ns +=
-          std::chrono::duration_cast<std::chrono::nanoseconds>(waited).count();
-      lane.held_back_since.reset();
+          std::chrono::duration_cast<std::chrono::nanoseconds>(now - *lane.over_budget_since)
+              .count();
     }
-    std::get<0>(ports).try_put(next_chunk(lane, lane_number));
+    lane.over_budget_since = over_budget ? std::optional(now) : std::nullopt;
   }
 
   ChunkMessage next_chunk(Lane& lane, int lane_number) {
@@ -196,7 +202,7 @@ class GraphRun {
     message->index = lane.next_index++;
     ++lane.undealt_chunks;
     try {
-      std::optional<Chunk> chunk = parts_.source.next(lane_number, stop_);
+      std::optional<Chunk> chunk = next_of_source(lane_number);
       message->last = !chunk.has_value();
       if (chunk) {
         message->chunk = std::move(*chunk);
@@ -211,6 +217,15 @@ class GraphRun {
     lane.usual_charge = message->charge;
     use_bytes(lane, message->charge);
     return message;
+  }
+
+  std::optional<Chunk> next_of_source(int lane_number) {
+    try {
+      return parts_.source.next(lane_number, stop_reading_.get_token());
+    } catch (...) {
+      std::throw_with_nested(StageError("stage '" + parts_.source_metrics.name +
+                                        "' failed in lane " + std::to_string(lane_number)));
+    }
   }
 
   void count_read(Chunk& chunk) {
@@ -246,8 +261,10 @@ class GraphRun {
         graph_,
         flow::unlimited,
         [this, &chain, first](const ChunkMessage& message, ChainNode::output_ports_type& ports) {
-          guard([&] { process(chain, *message, first, slot()); });
-          std::get<0>(ports).try_put(message);
+          guard([&] {
+            process(chain, *message, first, slot());
+            std::get<0>(ports).try_put(message);
+          });
         });
   }
 
@@ -260,7 +277,7 @@ class GraphRun {
                                       ChainNode::output_ports_type& ports) {
           guard([&] {
             order.add(message);
-            while (const ChunkMessage next = order.next()) {
+            while (const ChunkMessage next = next_in(order)) {
               process(chain, *next, first, 0);
               std::get<0>(ports).try_put(next);
             }
@@ -284,8 +301,7 @@ class GraphRun {
     }
     try {
       // A stage that waits for parallel work of its own must not be given another chunk meanwhile.
-      oneapi::tbb::this_task_arena::isolate(
-          [&] { message.chunk = chain.process(std::move(message.chunk), slot); });
+      oneapi::tbb::this_task_arena::isolate([&] { chain.process(message.chunk, slot); });
     } catch (...) {
       message.failure = std::current_exception();
     }
@@ -296,6 +312,9 @@ class GraphRun {
     }
   }
 
+  // The next chunk in order, if it has arrived and the run is not over.
+  ChunkMessage next_in(ChunkOrder& order) const { return cancelled_ ? nullptr : order.next(); }
+
   // ---- order and assembly
 
   void assemble(const ChunkMessage& message, bool first, AssembleNode::output_ports_type& ports) {
@@ -303,53 +322,69 @@ class GraphRun {
       give_back(message->lane, Credit{.read_next = true});
     }
     order_.add(message);
-    while (const ChunkMessage next = order_.next()) {
+    while (const ChunkMessage next = next_in(order_)) {
       std::vector<Batch> full;
       {
-        const BusyTimer timer(parts_.assembler_metrics.busy_ns);
+        const BusyTimer timer(parts_.assembler_metrics.busy);
         pack(*next, full);
       }
-      ShipmentMessage shipment = make_shipment(std::move(full), next->lane);
+      const auto shipment = std::make_shared<Shipment>();
+      shipment->lane = next->lane;
+      const std::int64_t charge = fill(*shipment, std::move(full));
       // The chunk's tokens now live in batches. Those that are shipped hold their own bytes until
       // every sink is finished with them; the one that is being filled holds none, else a budget
       // smaller than a batch would never fill it.
-      give_back(next->lane, Credit{.bytes = next->charge - shipment->charge, .dealt = 1});
-      if (!shipment->batches.empty()) {
-        std::get<0>(ports).try_put(std::move(shipment));
+      give_back(next->lane, Credit{.bytes = next->charge - charge, .dealt = 1});
+      if (!shipment->parcels.empty()) {
+        std::get<0>(ports).try_put(shipment);
       }
     }
   }
 
-  ShipmentMessage make_shipment(std::vector<Batch> full, int lane) const {
-    auto shipment = std::make_shared<Shipment>();
-    shipment->lane = lane;
-    shipment->outstanding = std::ssize(full) * std::ssize(parts_.sinks);
+  // Returns the bytes of all batches.
+  std::int64_t fill(Shipment& shipment, std::vector<Batch> full) const {
+    std::int64_t charge = 0;
     for (Batch& batch : full) {
-      shipment->charge += memory_bytes(batch);
-      shipment->batches.push_back(std::make_shared<const Batch>(std::move(batch)));
+      Parcel& parcel = shipment.parcels.emplace_back();
+      parcel.charge = memory_bytes(batch);
+      parcel.outstanding = std::ssize(parts_.sinks);
+      parcel.batch = std::make_shared<const Batch>(std::move(batch));
+      charge += parcel.charge;
     }
-    return shipment;
+    return charge;
   }
 
   void pack(LaneChunk& message, std::vector<Batch>& full) {
+    if (!message.last) {
+      judge(info(message.chunk));
+    }
     if (message.failure) {
       std::rethrow_exception(message.failure);
     }
-    if (!message.last) {
-      judge(info(message.chunk));
-      auto& tokens = std::get<TokenChunk>(message.chunk);
-      ++parts_.assembler_metrics.chunks;
-      parts_.assembler_metrics.records += tokens.num_records;
-      parts_.assembler_metrics.documents += std::ssize(tokens.documents);
-      parts_.assembler_metrics.tokens += std::ssize(tokens.ids);
-      parts_.assembler.add(std::move(tokens), full);
+    try {
+      if (!message.last) {
+        add(std::get<TokenChunk>(std::move(message.chunk)), full);
+      }
+      if (order_.finished()) {
+        parts_.assembler.finish(full);
+      }
+    } catch (...) {
+      std::throw_with_nested(StageError("stage '" + parts_.assembler_metrics.name + "' failed"));
     }
     if (order_.finished()) {
       parts_.policy.finish();
-      parts_.assembler.finish(full);
       ended_ = true;
     }
     parts_.counters.set_account(parts_.assembler.account());
+  }
+
+  void add(TokenChunk tokens, std::vector<Batch>& full) {
+    StageMetrics& metrics = parts_.assembler_metrics;
+    ++metrics.chunks;
+    metrics.records += tokens.num_records;
+    metrics.documents += std::ssize(tokens.documents);
+    metrics.tokens += std::ssize(tokens.ids);
+    parts_.assembler.add(std::move(tokens), full);
   }
 
   void judge(ChunkInfo& chunk) {
@@ -367,53 +402,74 @@ class GraphRun {
   // ---- sinks
 
   void ship(BuiltSink& sink, const ShipmentMessage& shipment, SinkNode::gateway_type& gateway) {
-    for (const std::shared_ptr<const Batch>& batch : shipment->batches) {
-      if (cancelled_) {
-        return;
-      }
-      consume(sink, shipment, batch, gateway);
+    for (Parcel& parcel : shipment->parcels) {
+      guard([&] { consume(sink, shipment, parcel, gateway); });
     }
   }
 
   void consume(BuiltSink& sink,
                const ShipmentMessage& shipment,
-               const std::shared_ptr<const Batch>& batch,
+               Parcel& parcel,
                SinkNode::gateway_type& gateway) {
-    const std::int64_t index = batch->index;
+    // Valid until this sink is finished with it, whatever the others do.
+    const Batch& batch = *parcel.batch;
+    const std::int64_t index = batch.index;
+    Completion::Callback callback =
+        [this, &sink, shipment, &parcel, index, &gateway](std::exception_ptr error) {
+          const ReleaseWait release{gateway};
+          if (error) {
+            fail_sink(sink, index, std::move(error));
+          } else {
+            complete(*shipment, parcel);
+          }
+        };
     gateway.reserve_wait();
-    Completion completion([this, &sink, shipment, index, &gateway](std::exception_ptr error) {
-      if (error) {
-        fail(sink_error(sink, index, std::move(error)));
-      } else if (shipment->outstanding.fetch_sub(1) == 1) {
-        parts_.counters.batches += std::ssize(shipment->batches);
-        give_back(shipment->lane, Credit{.bytes = shipment->charge});
-      }
-      gateway.release_wait();
-    });
+    Completion completion(std::move(callback));
+    const BusyTimer timer(sink.metrics->busy);
+    ++sink.metrics->chunks;
+    sink.metrics->tokens += batch.num_tokens;
     try {
-      const BusyTimer timer(sink.metrics->busy_ns);
-      ++sink.metrics->chunks;
-      sink.metrics->tokens += batch->num_tokens;
-      sink.sink->consume(batch, std::move(completion));
+      sink.sink->consume(parcel.batch, std::move(completion));
     } catch (...) {
-      fail(sink_error(sink, index, std::current_exception()));
+      fail_sink(sink, index, std::current_exception());
     }
   }
 
-  static std::exception_ptr sink_error(const BuiltSink& sink,
-                                       std::int64_t batch_index,
-                                       std::exception_ptr error) {
+  // Lets the graph end when everything that was to be done is done.
+  struct ReleaseWait {
+    SinkNode::gateway_type& gateway;
+    ~ReleaseWait() { gateway.release_wait(); }
+  };
+
+  // A sink is finished with a batch; any thread.
+  void complete(Shipment& shipment, Parcel& parcel) {
+    if (parcel.outstanding.fetch_sub(1) > 1) {
+      return;
+    }
+    parcel.batch.reset();
+    ++parts_.counters.batches;
+    // Whoever adds to nothing tells the reader, so that many batches cost one message.
+    if (returned_bytes_[static_cast<std::size_t>(shipment.lane)].fetch_add(parcel.charge) == 0) {
+      give_back(shipment.lane, Credit{});
+    }
+  }
+
+  void fail_sink(const BuiltSink& sink, std::int64_t batch_index, std::exception_ptr error) {
+    bool dropped = false;
     try {
       try {
         std::rethrow_exception(std::move(error));
       } catch (const DroppedBatch&) {
+        dropped = true;
         throw;
-      } catch (...) {
-        std::throw_with_nested(
-            StageError("sink '" + sink.label + "' failed on batch " + std::to_string(batch_index)));
       }
     } catch (...) {
-      return std::current_exception();
+      try {
+        std::throw_with_nested(
+            StageError("sink '" + sink.label + "' failed on batch " + std::to_string(batch_index)));
+      } catch (...) {
+        fail(std::current_exception(), dropped);
+      }
     }
   }
 
@@ -432,10 +488,10 @@ class GraphRun {
     }
   }
 
-  void fail(std::exception_ptr error) {
+  void fail(std::exception_ptr error, bool dropped_batch = false) {
     // A batch that is dropped because the run was stopped is no failure.
     if (!stop_.stop_requested()) {
-      failure_.set(std::move(error));
+      failure_.set(std::move(error), dropped_batch);
     }
     cancel();
   }
@@ -444,6 +500,7 @@ class GraphRun {
     if (cancelled_.exchange(true)) {
       return;
     }
+    stop_reading_.request_stop();
     graph_.cancel();
     for (BuiltSink& sink : parts_.sinks) {
       sink.sink->cancel();
@@ -459,6 +516,8 @@ class GraphRun {
   // Own synchronisation.
   Failure failure_;
   std::atomic<bool> cancelled_{false};
+  std::stop_source stop_reading_;                          // a failure ends reading like a stop
+  std::vector<std::atomic<std::int64_t>> returned_bytes_;  // by lane; of batches
 
   // Each element is touched by one serial node alone.
   std::vector<Lane> lanes_;
@@ -484,10 +543,6 @@ void RunCounters::set_account(const TokenAccount& account) {
 TokenAccount RunCounters::account() const {
   const std::lock_guard lock(mutex_);
   return account_;
-}
-
-int lane_window(int threads, int lanes) {
-  return 2 + 2 * ((threads + lanes - 1) / lanes);
 }
 
 bool run_graph(const GraphParts& parts, const std::stop_token& stop) {

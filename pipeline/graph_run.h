@@ -18,6 +18,7 @@
 
 namespace penstock {
 
+// A sink of a run, with its name there.
 struct BuiltSink {
   std::string label;
   std::unique_ptr<Sink> sink;
@@ -54,12 +55,9 @@ struct GraphParts {
   std::int64_t memory_limit = 0;  // bytes, for all lanes together
 };
 
-// How many chunks of a lane may be between its reader and the order step. It bounds how far lanes
-// run ahead of each other where the byte budget is ample; the output does not depend on it.
-int lane_window(int threads, int lanes);
-
 // Builds the flow graph of docs/ordering-and-back-pressure.md, runs it to its end and takes it
-// apart. Returns whether it was stopped by `stop`; throws the first failure in stream order.
+// apart. Returns whether it was stopped by `stop`; throws the first failure: of the source, the
+// transforms and the assembler the first in stream order, of a sink the first in time.
 bool run_graph(const GraphParts& parts, const std::stop_token& stop);
 
 // How many threads this process can use at once (its affinity mask considered).

@@ -4,10 +4,63 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <mutex>
 #include <string>
 #include <utility>
 
 namespace penstock {
+
+// Time that threads spend in something, calls that have not returned yet included. Any thread
+// enters, leaves and reads.
+class BusyClock {
+ public:
+  std::int64_t total_ns() const {
+    const std::lock_guard lock(mutex_);
+    return finished_ns_ + inside_ * now_ns() - entered_ns_;
+  }
+  // Of calls that have not returned yet.
+  std::int64_t under_way_ns() const {
+    const std::lock_guard lock(mutex_);
+    return inside_ * now_ns() - entered_ns_;
+  }
+
+ private:
+  friend class BusyTimer;
+
+  static std::int64_t now_ns() {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+  }
+
+  mutable std::mutex mutex_;
+  // Protected by mutex_.
+  std::int64_t finished_ns_ = 0;  // of calls that have returned
+  std::int64_t inside_ = 0;       // calls under way
+  std::int64_t entered_ns_ = 0;   // sum of the times at which they were entered
+};
+
+// Counts the time from its construction to its destruction.
+class BusyTimer {
+ public:
+  explicit BusyTimer(BusyClock& clock) : clock_(clock), entered_ns_(BusyClock::now_ns()) {
+    const std::lock_guard lock(clock_.mutex_);
+    clock_.entered_ns_ += entered_ns_;
+    ++clock_.inside_;
+  }
+  BusyTimer(const BusyTimer&) = delete;
+  BusyTimer& operator=(const BusyTimer&) = delete;
+  ~BusyTimer() {
+    const std::int64_t left_ns = BusyClock::now_ns();
+    const std::lock_guard lock(clock_.mutex_);
+    --clock_.inside_;
+    clock_.entered_ns_ -= entered_ns_;
+    clock_.finished_ns_ += left_ns - entered_ns_;
+  }
+
+ private:
+  BusyClock& clock_;
+  const std::int64_t entered_ns_;
+};
 
 // Counters of one stage. Any thread adds, any thread reads; each counter is exact, the set of them
 // is a snapshot only when the run is over.
@@ -16,7 +69,9 @@ struct StageMetrics {
       : name(std::move(stage_name)), width(stage_width) {}
 
   const std::string name;
-  int width;  // how many threads can be in it at once; set while the pipeline is built
+  // Set while the pipeline is built.
+  int width;     // how many threads can be in it at once
+  int node = 0;  // of the graph: rows of the same node share its threads
 
   std::atomic<std::int64_t> chunks{0};  // chunks, or batches for a sink
   std::atomic<std::int64_t> records{0};
@@ -25,26 +80,9 @@ struct StageMetrics {
   std::atomic<std::int64_t> bytes_in{0};
   std::atomic<std::int64_t> bytes_out{0};
   std::atomic<std::int64_t> rejects{0};
-  std::atomic<std::int64_t> busy_ns{0};     // inside the stage, summed over threads
-  std::atomic<std::int64_t> blocked_ns{0};  // ready to work but held back by a full memory budget
-};
-
-// Adds the time from its construction to its destruction to a counter.
-class BusyTimer {
- public:
-  explicit BusyTimer(std::atomic<std::int64_t>& counter)
-      : counter_(counter), start_(std::chrono::steady_clock::now()) {}
-  BusyTimer(const BusyTimer&) = delete;
-  BusyTimer& operator=(const BusyTimer&) = delete;
-  ~BusyTimer() {
-    const auto spent = std::chrono::steady_clock::now() - start_;
-    counter_.fetch_add(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count(),
-                       std::memory_order_relaxed);
-  }
-
- private:
-  std::atomic<std::int64_t>& counter_;
-  std::chrono::steady_clock::time_point start_;
+  std::atomic<std::int64_t> blocked_ns{0};  // ready to read, but memory_limit was used up
+  BusyClock busy;                           // on the pipeline's threads
+  BusyClock own_thread;                     // on a thread of the stage's own
 };
 
 // The rows of a run, in pipeline order. Rows are added while the pipeline is built, by one thread,

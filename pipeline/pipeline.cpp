@@ -77,10 +77,14 @@ StageSummary summarise(const StageMetrics& row, double wall_seconds) {
   summary.bytes_in = row.bytes_in;
   summary.bytes_out = row.bytes_out;
   summary.rejects = row.rejects;
-  summary.busy_seconds = seconds(row.busy_ns);
+  summary.node = row.node;
+  summary.busy_seconds = seconds(row.busy.total_ns());
+  summary.own_thread_seconds = seconds(row.own_thread.total_ns());
+  summary.under_way_seconds = seconds(row.busy.under_way_ns() + row.own_thread.under_way_ns());
   summary.blocked_seconds = seconds(row.blocked_ns);
   if (wall_seconds > 0) {
-    summary.busy_share = summary.busy_seconds / (wall_seconds * row.width);
+    summary.busy_share =
+        std::max(summary.busy_seconds / row.width, summary.own_thread_seconds) / wall_seconds;
   }
   return summary;
 }
@@ -95,9 +99,12 @@ class Pipeline::Implementation {
       : threads_(number_of_threads(config.run)),
         memory_limit_(config.run.integer("memory_limit")),
         replaced_sinks_(!sinks.empty()) {
+    files_.add_input(config.path);
     build_stages(config, registry);
     for (std::unique_ptr<Sink>& sink : sinks) {
-      sinks_.push_back({"rows", std::move(sink), &metrics_.add("rows", 1)});
+      StageMetrics& row = metrics_.add("rows", 1);
+      row.node = ++node_;
+      sinks_.push_back({"rows", std::move(sink), &row});
     }
   }
 
@@ -156,17 +163,21 @@ class Pipeline::Implementation {
     for (const StageMetrics& row : metrics_.rows()) {
       summary.stages.push_back(summarise(row, summary.wall_seconds));
     }
-    for (const BuiltSink& sink : sinks_) {
-      summary.sink_stages.push_back(sink.label);
-      if (finished_) {
+    if (finished_) {
+      for (const BuiltSink& sink : sinks_) {
         summary.sinks.push_back({sink.label, sink.sink->results()});
       }
+    }
+    if (!quarantine_problem_.empty() && wall_ns_ != 0) {
+      summary.warnings.push_back(quarantine_problem_);
     }
     judge_limit(summary);
     return summary;
   }
 
   const StreamInfo& stream() const { return stream_; }
+
+  bool reads(const std::string& path) const { return files_.is_input(path); }
 
   GraphDescription graph() const {
     GraphDescription description;
@@ -236,7 +247,8 @@ class Pipeline::Implementation {
     if (!issues.empty()) {
       throw ConfigError(std::move(issues));
     }
-    chains_ = fuse(std::move(transforms), static_cast<std::size_t>(threads_));
+    // An arena has two slots at least: a foreign thread that wakes it may bring a worker into it.
+    chains_ = fuse(std::move(transforms), static_cast<std::size_t>(std::max(threads_, 2)));
   }
 
   void build_stage(const StageType& type,
@@ -247,8 +259,12 @@ class Pipeline::Implementation {
     if (replaced_sinks_ && std::holds_alternative<SinkFactory>(type.factory)) {
       return;
     }
+    const auto is_transform = std::holds_alternative<StageFactory>(type.factory);
+    const bool fused =
+        is_transform && !transforms.empty() && transforms.back().ordering == type.ordering;
+    const std::size_t first_row = metrics_.rows().size();
     StageMetrics& row = metrics_.add(label, 1);
-    const BuildContext context{stream_, metrics_, row, threads_};
+    const BuildContext context{stream_, metrics_, row, files_, threads_};
     if (const auto* make_source = std::get_if<SourceFactory>(&type.factory)) {
       source_ = (*make_source)(stage, context);
       source_metrics_ = &row;
@@ -268,11 +284,18 @@ class Pipeline::Implementation {
     } else {
       sinks_.push_back({label, std::get<SinkFactory>(type.factory)(stage, context), &row});
     }
+    node_ += fused ? 0 : 1;
+    for (std::size_t i = first_row; i < metrics_.rows().size(); ++i) {
+      metrics_.rows()[i].node = node_;
+    }
   }
 
   void set_on_error(const StageConfig& stage, const std::string& label, const StageConfig& run) {
     const std::string& own = stage.text("on_error");
-    on_error_[label] = to_on_error(own == "inherit" ? run.text("on_error") : own);
+    const OnError on_error = to_on_error(own == "inherit" ? run.text("on_error") : own);
+    // Where the configured outputs are not written, neither is the quarantine file.
+    on_error_[label] =
+        on_error == OnError::kQuarantine && replaced_sinks_ ? OnError::kSkip : on_error;
   }
 
   void build_policy(const StageConfig& run) {
@@ -288,8 +311,11 @@ class Pipeline::Implementation {
       options.quarantine_path = run.text("quarantine");
     }
     try {
+      if (quarantine) {
+        files_.add_output(options.quarantine_path);
+      }
       policy_ = std::make_unique<ErrorPolicy>(std::move(options));
-    } catch (const FileError& error) {
+    } catch (const std::runtime_error& error) {
       throw run.error("quarantine", error.what());
     }
   }
@@ -311,7 +337,7 @@ class Pipeline::Implementation {
   void finish_sinks() {
     for (BuiltSink& sink : sinks_) {
       try {
-        const BusyTimer timer(sink.metrics->busy_ns);
+        const BusyTimer timer(sink.metrics->busy);
         sink.sink->finish();
       } catch (...) {
         std::throw_with_nested(StageError("sink '" + sink.label + "' failed at the end"));
@@ -320,7 +346,11 @@ class Pipeline::Implementation {
   }
 
   void end_run() {
-    policy_->publish();
+    try {
+      policy_->publish();
+    } catch (const std::exception& error) {
+      quarantine_problem_ = std::string("the quarantine file is lost: ") + error.what();
+    }
     wall_ns_ = since_start();
   }
 
@@ -333,7 +363,9 @@ class Pipeline::Implementation {
   const std::int64_t memory_limit_;
   const bool replaced_sinks_;
   StreamInfo stream_;
+  FileClaims files_;
   Metrics metrics_;
+  int node_ = 0;  // of the graph, for metrics rows; while building
   Payload source_output_ = Payload::kNone;
   std::unordered_map<std::string, OnError> on_error_;
   StageMetrics* source_metrics_ = nullptr;
@@ -355,6 +387,7 @@ class Pipeline::Implementation {
   std::atomic<bool> running_{false};
   std::atomic<bool> stopped_{false};
   std::atomic<bool> finished_{false};
+  std::string quarantine_problem_;        // before wall_ns_ is set
   std::atomic<std::int64_t> wall_ns_{0};  // of the whole run, once it is over
 };
 
@@ -382,6 +415,10 @@ const StreamInfo& Pipeline::stream() const {
 
 GraphDescription Pipeline::graph() const {
   return implementation_->graph();
+}
+
+bool Pipeline::reads(const std::string& path) const {
+  return implementation_->reads(path);
 }
 
 }  // namespace penstock

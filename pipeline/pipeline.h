@@ -15,7 +15,7 @@
 
 namespace penstock {
 
-// One row of a summary. Shares are of the wall time times the width.
+// One row of a summary.
 struct StageSummary {
   std::string name;
   int width = 1;
@@ -26,9 +26,12 @@ struct StageSummary {
   std::int64_t bytes_in = 0;
   std::int64_t bytes_out = 0;
   std::int64_t rejects = 0;
-  double busy_seconds = 0;     // summed over threads
-  double blocked_seconds = 0;  // held back by the memory budget or the window of chunks
-  double busy_share = 0;       // busy_seconds / (wall_seconds * width)
+  int node = 0;                   // of the graph: rows of the same node share its threads
+  double busy_seconds = 0;        // on the pipeline's threads, summed over them
+  double own_thread_seconds = 0;  // on a thread of the stage's own
+  double under_way_seconds = 0;   // of these: calls that have not returned yet
+  double blocked_seconds = 0;     // ready to read, but memory_limit was used up; summed over lanes
+  double busy_share = 0;          // of the time of its threads: of `width`, or of its own
 };
 
 struct SinkSummary {
@@ -56,11 +59,12 @@ struct RunSummary {
   std::int64_t rejects = 0;
   TokenAccount tokens;
 
-  std::vector<StageSummary> stages;      // in pipeline order
-  std::vector<std::string> sink_stages;  // which of them are sinks, by name
-  std::vector<SinkSummary> sinks;        // what the sinks report; filled at the end
+  std::vector<StageSummary> stages;  // in pipeline order
+  std::vector<SinkSummary> sinks;    // what the sinks report; filled at the end
 
-  // Which stage limits the run, and why; empty before there is anything to tell.
+  std::vector<std::string> warnings;  // what went wrong beside what ended the run
+
+  // Which stage limits the run (or memory_limit), and why; empty before there is anything to tell.
   std::string limiting_stage;
   std::string limit_reason;
 };
@@ -105,6 +109,8 @@ class Pipeline {
 
   const StreamInfo& stream() const;
   GraphDescription graph() const;
+  // Whether the run reads the file at this path: a shard, a model, the configuration.
+  bool reads(const std::string& path) const;
 
  private:
   class Implementation;

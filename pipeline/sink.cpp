@@ -11,11 +11,18 @@ Completion::~Completion() {
 }
 
 void Completion::done() {
-  std::exchange(callback_, nullptr)(nullptr);
+  take()(nullptr);
 }
 
 void Completion::fail(std::exception_ptr error) {
-  std::exchange(callback_, nullptr)(std::move(error));
+  take()(std::move(error));
+}
+
+Completion::Callback Completion::take() {
+  if (!callback_) {
+    throw std::logic_error("a batch was completed twice");
+  }
+  return std::exchange(callback_, nullptr);
 }
 
 }  // namespace penstock

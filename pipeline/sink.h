@@ -26,7 +26,8 @@ class DroppedBatch : public std::logic_error {
 };
 
 // A one-shot promise that a sink is finished with a batch. Move-only; any thread may fulfil it.
-// Dropping it unfulfilled fails the run, so the graph can never wait for ever.
+// Dropping it unfulfilled fails the run, so the graph can never wait for ever. Fulfilling it twice
+// throws std::logic_error.
 class Completion {
  public:
   using Callback = std::function<void(std::exception_ptr)>;
@@ -44,6 +45,9 @@ class Completion {
   void fail(std::exception_ptr error);
 
  private:
+  // Throws where there is none left.
+  Callback take();
+
   Callback callback_;
 };
 
@@ -56,17 +60,20 @@ class Sink {
   // Without finish() before it: leaves nothing under a final name.
   virtual ~Sink() = default;
 
-  // Called by one thread at a time. May return before the batch is finished with, and then must
-  // fulfil `done` without waiting for a further batch. Throwing ends the run.
+  // Called by one of the pipeline's threads at a time. May return before the batch is finished
+  // with, and then must fulfil `done` without waiting for a further batch. Throwing ends the run. A
+  // parallel algorithm of oneTBB inside may run other stages' work on this thread meanwhile: hold
+  // no lock across it.
   virtual void consume(std::shared_ptr<const Batch> batch, Completion done) = 0;
 
   // The last batch has been completed: publish what was written. Not called when the run failed or
-  // was stopped.
+  // was stopped. Sinks finish in configuration order; when one fails here, those before it have
+  // published.
   virtual void finish() {}
 
   // The run failed or was stopped: fulfil or drop every outstanding Completion soon, and that of a
   // consume() that is just beginning. Any thread, at any time, at most once.
-  virtual void cancel() {}
+  virtual void cancel() noexcept {}
 
   // After finish(), or nothing.
   virtual std::vector<Result> results() const { return {}; }

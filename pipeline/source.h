@@ -19,17 +19,19 @@ class Source {
   Source& operator=(const Source&) = delete;
   virtual ~Source() = default;
 
+  // At least 1.
   virtual int lanes() const = 0;
 
   // Returns the lane's next chunk, or nothing at its end or when `stop` is requested. Each lane is
   // called by one thread at a time; different lanes are called in parallel. A damaged shard is
   // reported in the chunk's `rejects`; the error policy decides whether the run goes on, so the
   // source continues behind the damage as if it were allowed. Throws when it cannot go on at all.
-  // May block on a slow file, but looks at `stop` at least every 100 ms.
+  // May block on a slow file, but looks at `stop` at least every 100 ms. A parallel algorithm of
+  // oneTBB inside may run other stages' work on this thread meanwhile: hold no lock across it.
   virtual std::optional<Chunk> next(int lane, const std::stop_token& stop) = 0;
 
   // Bytes to read in all, in the unit of StageMetrics::bytes_in of the source's first metrics row
-  // (compressed bytes for files), or nothing where that is not known.
+  // (compressed bytes for files), or nothing where that is not known. Any thread, at any time.
   virtual std::optional<std::int64_t> total_bytes() const { return std::nullopt; }
 };
 

@@ -53,29 +53,33 @@ StageChain::Instances& StageChain::instances(std::size_t slot) {
   Instances& own = slots_.at(slot);
   if (own.empty()) {
     const std::lock_guard lock(mutex_);
+    Instances made;  // all of them or none
     for (const BuiltStage& stage : stages_) {
-      own.push_back(stage.make_instance());
+      try {
+        made.push_back(stage.make_instance());
+      } catch (...) {
+        std::throw_with_nested(StageError("stage '" + stage.label + "' cannot be made"));
+      }
     }
+    own = std::move(made);
   }
   return own;
 }
 
-Chunk StageChain::process(Chunk chunk, std::size_t slot) {
+void StageChain::process(Chunk& chunk, std::size_t slot) {
   Instances& own = instances(slot);
   for (std::size_t i = 0; i < stages_.size(); ++i) {
-    chunk = process_one(stages_[i], *own[i], std::move(chunk));
+    process_one(stages_[i], *own[i], chunk);
   }
-  return chunk;
 }
 
-Chunk StageChain::process_one(const BuiltStage& built, Stage& stage, Chunk chunk) {
-  const SourcePosition position = info(chunk).position;
-  const std::int64_t num_records = info(chunk).num_records;
-  const std::size_t num_rejects = info(chunk).rejects.size();
+void StageChain::process_one(const BuiltStage& built, Stage& stage, Chunk& chunk) {
+  const ChunkInfo before = info(chunk);
+  const std::size_t num_rejects = before.rejects.size();
   add_to(built.metrics->bytes_in, content_bytes(chunk));
   try {
     {
-      const BusyTimer timer(built.metrics->busy_ns);
+      const BusyTimer timer(built.metrics->busy);
       chunk = stage.process_chunk(std::move(chunk));
     }
     ChunkInfo& after = info(chunk);
@@ -83,8 +87,10 @@ Chunk StageChain::process_one(const BuiltStage& built, Stage& stage, Chunk chunk
       throw std::logic_error("it returned " + to_string(held_payload(chunk)) + " but declares " +
                              to_string(built.output));
     }
-    if (after.position.shard != position.shard || after.position.record != position.record ||
-        after.num_records != num_records || after.rejects.size() < num_rejects) {
+    if (after.position.shard != before.position.shard ||
+        after.position.record != before.position.record ||
+        after.position.byte_offset != before.position.byte_offset ||
+        after.num_records != before.num_records || after.rejects.size() < num_rejects) {
       throw std::logic_error(
           "it lost the chunk's position or rejects; begin with continue_chunk() where the payload "
           "changes");
@@ -93,14 +99,16 @@ Chunk StageChain::process_one(const BuiltStage& built, Stage& stage, Chunk chunk
       after.rejects[i].stage = built.label;
     }
     add_to(built.metrics->chunks, 1);
-    add_to(built.metrics->records, num_records);
+    add_to(built.metrics->records, before.num_records);
     add_to(built.metrics->rejects, std::ssize(after.rejects) - static_cast<long>(num_rejects));
     count_output(chunk, *built.metrics);
   } catch (...) {
-    std::throw_with_nested(
-        StageError("stage '" + built.label + "' failed on the chunk at " + to_string(position)));
+    ByteChunk emptied;
+    static_cast<ChunkInfo&>(emptied) = before;
+    chunk = std::move(emptied);
+    std::throw_with_nested(StageError("stage '" + built.label + "' failed on the chunk at " +
+                                      to_string(before.position)));
   }
-  return chunk;
 }
 
 std::vector<std::unique_ptr<StageChain>> fuse(std::vector<BuiltStage> stages, std::size_t slots) {

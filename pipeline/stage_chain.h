@@ -27,9 +27,10 @@ class StageChain {
  public:
   StageChain(std::vector<BuiltStage> stages, Ordering ordering, std::size_t slots);
 
-  // Throws StageError with the cause nested. Checks what a stage promises: payload type, position,
-  // and rejects that are never lost.
-  Chunk process(Chunk chunk, std::size_t slot);
+  // Replaces the chunk by what the stages make of it. Checks what a stage promises: payload type,
+  // position, and rejects that are never lost. Throws StageError with the cause nested; the chunk
+  // is then empty but has its position and the rejects of the stages before.
+  void process(Chunk& chunk, std::size_t slot);
 
   Ordering ordering() const { return ordering_; }
   const std::vector<BuiltStage>& stages() const { return stages_; }
@@ -37,7 +38,7 @@ class StageChain {
  private:
   using Instances = std::vector<std::unique_ptr<Stage>>;
 
-  Chunk process_one(const BuiltStage& built, Stage& stage, Chunk chunk);
+  void process_one(const BuiltStage& built, Stage& stage, Chunk& chunk);
   Instances& instances(std::size_t slot);
 
   const std::vector<BuiltStage> stages_;

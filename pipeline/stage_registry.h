@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "pipeline/assembler.h"
+#include "pipeline/batch.h"
+#include "pipeline/file_claims.h"
 #include "pipeline/metrics.h"
 #include "pipeline/option.h"
 #include "pipeline/sink.h"
@@ -49,6 +51,7 @@ class TokenDecoder {
 // What stages further down need to know about the stream. Stages are built in configuration order,
 // so each one reads what those before it wrote.
 struct StreamInfo {
+  std::optional<BatchShape> batch_shape;
   std::optional<std::int64_t> vocabulary_size;
   std::optional<TokenId> pad_id;  // what the model pads with
   std::optional<TokenId> eos_id;
@@ -60,6 +63,7 @@ struct BuildContext {
   StreamInfo& stream;
   Metrics& metrics;       // for rows beside the stage's own; the reference outlives the stages
   StageMetrics& own_row;  // the stage's own row; the pipeline fills in what it can see from outside
+  FileClaims& files;      // to tell of every file that the stage reads or writes, before it does
   int threads = 1;        // of the run; must not shape the output
 };
 

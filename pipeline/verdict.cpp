@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <string>
-#include <vector>
+#include <utility>
 
 namespace penstock {
 namespace {
@@ -11,73 +12,96 @@ namespace {
 // Above this share of its time, something has no slack to speak of.
 constexpr double kSaturated = 0.85;
 
+// What stages of one node of the graph share.
+struct Node {
+  int width = 1;
+  double busy_seconds = 0;
+  const StageSummary* busiest = nullptr;
+};
+
 std::string percent(double share) {
   return std::to_string(static_cast<int>(std::lround(share * 100))) + " %";
 }
 
-const StageSummary* busiest(const std::vector<const StageSummary*>& stages) {
-  const auto most = std::max_element(
-      stages.begin(), stages.end(), [](const StageSummary* a, const StageSummary* b) {
-        return a->busy_seconds < b->busy_seconds;
-      });
-  return most == stages.end() ? nullptr : *most;
+void set_limit(RunSummary& summary, const std::string& name, std::string reason) {
+  summary.limiting_stage = name;
+  summary.limit_reason = std::move(reason);
 }
 
-void set_limit(RunSummary& summary, const StageSummary& stage, std::string reason) {
-  summary.limiting_stage = stage.name;
-  summary.limit_reason = std::move(reason);
+template <typename Figure>
+const StageSummary& highest(const RunSummary& summary, const Figure& figure) {
+  return *std::max_element(
+      summary.stages.begin(),
+      summary.stages.end(),
+      [&](const StageSummary& a, const StageSummary& b) { return figure(a) < figure(b); });
+}
+
+// The node narrower than the pool, lanes or one stage at a time, that is busy for most of its time.
+Node busiest_narrow_node(const RunSummary& summary) {
+  std::map<int, Node> nodes;
+  for (const StageSummary& stage : summary.stages) {
+    Node& node = nodes[stage.node];
+    node.width = stage.width;
+    node.busy_seconds += stage.busy_seconds;
+    if (node.busiest == nullptr || stage.busy_seconds > node.busiest->busy_seconds) {
+      node.busiest = &stage;
+    }
+  }
+  const auto share = [](const auto& entry) {
+    return entry.second.busy_seconds / entry.second.width;
+  };
+  return std::max_element(nodes.begin(),
+                          nodes.end(),
+                          [&](const auto& a, const auto& b) { return share(a) < share(b); })
+      ->second;
 }
 
 }  // namespace
 
 void judge_limit(RunSummary& summary) {
-  std::vector<const StageSummary*> sinks;
-  std::vector<const StageSummary*> on_threads;  // stages that run on the pool's threads
-  const auto is_sink = [&](const StageSummary& stage) {
-    return std::find(summary.sink_stages.begin(), summary.sink_stages.end(), stage.name) !=
-           summary.sink_stages.end();
-  };
   double thread_seconds = 0;
   for (const StageSummary& stage : summary.stages) {
-    if (is_sink(stage)) {
-      sinks.push_back(&stage);
-    } else {
-      on_threads.push_back(&stage);
-      thread_seconds += stage.busy_seconds;
-    }
+    thread_seconds += stage.busy_seconds;
   }
-  const StageSummary* sink = busiest(sinks);
-  const StageSummary* stage = busiest(on_threads);
-  if (stage == nullptr || summary.wall_seconds <= 0 || thread_seconds <= 0) {
+  if (summary.wall_seconds <= 0 || thread_seconds <= 0) {
     return;
   }
-  const double threads_busy = thread_seconds / (summary.wall_seconds * summary.threads);
+  const StageSummary& own_thread =
+      highest(summary, [](const StageSummary& stage) { return stage.own_thread_seconds; });
+  const StageSummary& on_pool =
+      highest(summary, [](const StageSummary& stage) { return stage.busy_seconds; });
   const StageSummary& source = summary.stages.front();
-  if (sink != nullptr && sink->busy_share >= kSaturated) {
+  const double own_thread_busy = own_thread.own_thread_seconds / summary.wall_seconds;
+  const double threads_busy = thread_seconds / (summary.wall_seconds * summary.threads);
+  const double blocked = source.blocked_seconds / (summary.wall_seconds * source.width);
+  const Node node = busiest_narrow_node(summary);
+  const double node_busy = node.busy_seconds / (summary.wall_seconds * node.width);
+  if (own_thread_busy >= kSaturated) {
     set_limit(summary,
-              *sink,
-              "it was busy " + percent(sink->busy_share) +
-                  " of the time while the threads before it were busy " + percent(threads_busy));
+              own_thread.name,
+              "its own thread was busy " + percent(own_thread_busy) +
+                  " of the time, the pipeline's threads " + percent(threads_busy));
   } else if (threads_busy >= kSaturated) {
     set_limit(summary,
-              *stage,
+              on_pool.name,
               "the threads were busy " + percent(threads_busy) + " of the time, and it took " +
-                  percent(stage->busy_seconds / thread_seconds) + " of that");
-  } else if (stage->busy_share >= kSaturated) {
+                  percent(on_pool.busy_seconds / thread_seconds) + " of that");
+  } else if (node_busy >= kSaturated) {
     set_limit(summary,
-              *stage,
-              "it was busy " + percent(stage->busy_share) + " of the time in each of its " +
-                  std::to_string(stage->width) + " places, while threads were idle");
-  } else if (source.blocked_seconds / (summary.wall_seconds * source.width) >= 0.5) {
-    set_limit(summary,
-              source,
-              "reading was held back " +
-                  percent(source.blocked_seconds / (summary.wall_seconds * source.width)) +
-                  " of the time; what is behind it waits, or memory_limit is too small");
+              node.busiest->name,
+              "at most " + std::to_string(node.width) + " can work on it at a time, and that was " +
+                  percent(node_busy) + " used, while threads were idle");
+  } else if (blocked >= 0.5) {
+    set_limit(
+        summary,
+        "memory_limit",
+        "reading waited " + percent(blocked) +
+            " of the time for bytes in flight to be given back, while the threads were busy " +
+            percent(threads_busy));
   } else {
     set_limit(summary,
-              *stage,
-              "it took the most time, " + percent(stage->busy_seconds / thread_seconds) +
+              on_pool.name,
+              "it took the most time, " + percent(on_pool.busy_seconds / thread_seconds) +
                   "; nothing was busy all the time (threads " + percent(threads_busy) + ")");
   }
 }

@@ -14,12 +14,16 @@ namespace {
 // Batch::cu_seqlens counts in it.
 constexpr std::int64_t kMaxCells = std::numeric_limits<std::int32_t>::max();
 
+// More is a slip. Their product needs a bound of its own, but does not overflow.
+constexpr std::int64_t kMaxBatchSize = std::int64_t{1} << 20;
+constexpr std::int64_t kMaxSequenceLength = std::int64_t{1} << 24;
+
 std::int64_t checked_sequence_length(const StageConfig& config) {
   const std::int64_t batch_size = config.integer("batch_size");
   const std::int64_t sequence_length = config.integer("sequence_length");
   // One more than sequence_length is the longest row.
-  if (sequence_length >= kMaxCells || batch_size > kMaxCells / (sequence_length + 1)) {
-    throw config.error("sequence_length",
+  if (batch_size > kMaxCells / (sequence_length + 1)) {
+    throw config.error(config.is_set("batch_size") ? "batch_size" : "sequence_length",
                        "a batch of " + std::to_string(batch_size) + " rows of " +
                            std::to_string(sequence_length) +
                            " tokens is too large: expected at most " + std::to_string(kMaxCells) +
@@ -44,9 +48,11 @@ TokenId choose_pad_id(const StageConfig& config, const StreamInfo& stream) {
 
 std::vector<Option> options() {
   return {
-      Option::integer("batch_size", "Rows in a batch.").at_least(1).or_else(std::int64_t{8}),
+      Option::integer("batch_size", "Rows in a batch.")
+          .in_range(1, kMaxBatchSize)
+          .or_else(std::int64_t{8}),
       Option::integer("sequence_length", "Model input positions in a row.")
-          .at_least(2)
+          .in_range(2, kMaxSequenceLength)
           .or_else(std::int64_t{1024}),
       Option::boolean("shifted_targets",
                       "Whether a row has sequence_length + 1 tokens, the last of which begins the "
@@ -205,7 +211,9 @@ void register_pack(StageRegistry& registry) {
                 Ordering::kInOrder,
                 options(),
                 AssemblerFactory([](const StageConfig& config, const BuildContext& context) {
-                  return std::make_unique<Packer>(config, context.stream);
+                  auto packer = std::make_unique<Packer>(config, context.stream);
+                  context.stream.batch_shape = packer->shape();
+                  return packer;
                 })});
 }
 

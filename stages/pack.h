@@ -27,6 +27,8 @@ class Packer final : public BatchAssembler {
   void finish(std::vector<Batch>& full) override;
   TokenAccount account() const override { return account_; }
 
+  BatchShape shape() const { return {batch_size_, sequence_length_, row_length_}; }
+
  private:
   // Neighbouring tokens of one document. `origin` is the segment that they would make; only its
   // begin and end are not set.

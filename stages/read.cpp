@@ -12,7 +12,6 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -21,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pipeline/errors.h"
 #include "stages/decompressor.h"
 #include "stages/shard_list.h"
 
@@ -33,10 +33,6 @@ constexpr std::size_t kStepBytes = std::size_t{128} << 10;
 
 // How often a wait for a pipe looks at the stop token.
 constexpr int kPollMilliseconds = 100;
-
-std::string error_text(int error_number) {
-  return std::generic_category().message(error_number);
-}
 
 // An open shard as it is stored.
 class InputFile {
@@ -52,7 +48,7 @@ class InputFile {
       throw ShardError("cannot open the shard: " + error_text(errno));
     }
     if (fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode)) {
-      size_ = status.st_size;
+      size_ = status.st_size - bytes_passed_over();
       posix_fadvise(descriptor_, 0, 0, POSIX_FADV_SEQUENTIAL);
     }
   }
@@ -64,7 +60,7 @@ class InputFile {
     }
   }
 
-  // Bytes as stored; nothing for a pipe.
+  // Bytes as stored, from where reading began; nothing for a pipe.
   std::optional<std::int64_t> size() const { return size_; }
 
   // Reads until `buffer` is full, so that what a step sees does not depend on how a pipe was
@@ -93,6 +89,11 @@ class InputFile {
   }
 
  private:
+  // Standard input may be a file of which another process has read the beginning.
+  std::int64_t bytes_passed_over() const {
+    return std::max<std::int64_t>(lseek(descriptor_, 0, SEEK_CUR), 0);
+  }
+
   bool wait_readable() const {
     pollfd waiting{descriptor_, POLLIN, 0};
     return poll(&waiting, 1, kPollMilliseconds) > 0;
@@ -384,7 +385,7 @@ class Lane {
   }
 
   std::optional<ByteChunk> cut() {
-    const BusyTimer timer(rows_.decompress.busy_ns);
+    const BusyTimer timer(rows_.decompress.busy);
     text_.remove_prefix(cutter_.add(text_));
     if (!cutter_.is_complete()) {
       return std::nullopt;
@@ -397,7 +398,7 @@ class Lane {
     if (!decompressor_) {
       return false;
     }
-    const BusyTimer timer(rows_.decompress.busy_ns);
+    const BusyTimer timer(rows_.decompress.busy);
     const auto [consumed, produced] = decompressor_->step(input_, text_buffer_);
     input_.remove_prefix(consumed);
     text_ = {text_buffer_.data(), produced};
@@ -409,7 +410,7 @@ class Lane {
   }
 
   void read(const std::stop_token& stop) {
-    const BusyTimer timer(rows_.read.busy_ns);
+    const BusyTimer timer(rows_.read.busy);
     const std::size_t size = file_->read_full(input_buffer_, stop);
     rows_.read.bytes_in.fetch_add(static_cast<std::int64_t>(size), std::memory_order_relaxed);
     if (stop.stop_requested()) {
@@ -499,9 +500,10 @@ std::vector<Option> read_options() {
   constexpr double kGiB = kMiB * 1024;
   return {
       Option::text_list("paths",
-                        "The shards: files, folders (their files, not the hidden ones), glob "
-                        "patterns (matches sorted bytewise), or '-' for standard input. zstd, gzip "
-                        "and plain text are told apart by content, not by name."),
+                        "The shards: files, folders (their files, but neither hidden ones "
+                        "nor *.partial), glob patterns (matches sorted bytewise), or '-' for "
+                        "standard input. zstd, gzip and plain text are told apart by content, not "
+                        "by name."),
       Option::integer("lanes",
                       "How many shards are read and decompressed at the same time. Shapes the "
                       "order of the stream: lane l reads shards l, l + lanes, ...")
@@ -513,9 +515,12 @@ std::vector<Option> read_options() {
       Option::choice(
           "records", "What a record is: a line, or a whole shard ('file').", {"line", "file"})
           .or_else(std::string("line")),
-      Option::bytes("max_document", "A record that is longer is refused.")
+      Option::bytes("max_document",
+                    "A record that is longer is refused. Long documents cost memory beside "
+                    "memory_limit: while it encodes a document, the SentencePiece library needs "
+                    "about 165 bytes of memory for each byte of the document.")
           .in_range(1, 2 * kGiB)
-          .or_else(std::int64_t{16} << 20),
+          .or_else(std::int64_t{8} << 20),
       Option::bytes("max_window",
                     "Largest window of a zstd frame, a power of two: memory that a lane may need "
                     "beside memory_limit.")
@@ -535,10 +540,23 @@ void check_max_window(const StageConfig& config, std::vector<ConfigIssue>& issue
   }
 }
 
+ShardList list_and_claim(const std::vector<std::string>& paths, FileClaims& files) {
+  if (paths.empty()) {
+    return {{}, {"got '[]', expected at least one path"}};
+  }
+  ShardList list = list_shards(paths);
+  for (const Shard& shard : list.shards) {
+    if (shard.path != kStandardInput) {
+      files.add_input(shard.path);
+    }
+  }
+  return list;
+}
+
 std::unique_ptr<Source> make_reader(const StageConfig& config, const BuildContext& context) {
   std::vector<ConfigIssue> issues;
   check_max_window(config, issues);
-  const ShardList list = list_shards(config.text_list("paths"));
+  const ShardList list = list_and_claim(config.text_list("paths"), context.files);
   for (const std::string& problem : list.problems) {
     const ConfigError error = config.error("paths", problem);
     issues.insert(issues.end(), error.issues().begin(), error.issues().end());
@@ -546,7 +564,8 @@ std::unique_ptr<Source> make_reader(const StageConfig& config, const BuildContex
   if (!issues.empty()) {
     throw ConfigError(issues);
   }
-  const auto lanes = config.integer("lanes");
+  // A lane without a shard deals no chunk, so it makes no difference to the stream.
+  const std::int64_t lanes = std::min(config.integer("lanes"), std::ssize(list.shards));
   const CutOptions options{
       config.text("records") == "file" ? RecordDelimiter::kFile : RecordDelimiter::kLine,
       static_cast<std::size_t>(config.integer("chunk_size")),

@@ -11,6 +11,8 @@
 
 #include <sentencepiece_processor.h>
 
+#include "pipeline/errors.h"
+
 namespace penstock {
 namespace {
 
@@ -54,8 +56,7 @@ std::string read_model(const std::string& path) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   if (!file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) {
-    throw load_error(
-        path, errno != 0 ? std::generic_category().message(errno) : "the file ended too early");
+    throw load_error(path, errno != 0 ? error_text(errno) : "the file ended too early");
   }
   return bytes;
 }
@@ -64,9 +65,23 @@ std::optional<TokenId> if_defined(int id) {
   return id < 0 ? std::nullopt : std::optional<TokenId>(static_cast<TokenId>(id));
 }
 
+// What the library says, without the "FILE.cc(LINE) [CONDITION] " of its source that may precede
+// it. Empty where nothing else is said.
+std::string reason_of(const sentencepiece::util::Status& status) {
+  const std::string message = status.message();
+  const std::size_t condition = message.find(") [");
+  const bool has_source = message.substr(0, condition).find(".cc(") != std::string::npos;
+  if (condition == std::string::npos || !has_source) {
+    return message;
+  }
+  const std::size_t reason = message.find_first_not_of(' ', message.find("] ", condition) + 1);
+  return reason == std::string::npos ? "" : message.substr(reason);
+}
+
 void check(const sentencepiece::util::Status& status) {
   if (!status.ok()) {
-    throw TokenizerError("SentencePiece: " + status.ToString());
+    const std::string reason = reason_of(status);
+    throw TokenizerError("SentencePiece failed" + (reason.empty() ? reason : ": " + reason));
   }
 }
 
@@ -112,7 +127,10 @@ std::shared_ptr<const Tokenizer> load_sentencepiece(const std::string& path) {
   auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
   const auto status = processor->LoadFromSerializedProto(read_model(path));
   if (!status.ok()) {
-    throw load_error(path, "it is not a SentencePiece model (" + status.ToString() + ")");
+    const std::string reason = reason_of(status);
+    throw load_error(path,
+                     "it is not a SentencePiece model, or it is damaged" +
+                         (reason.empty() ? reason : " (" + reason + ")"));
   }
   return std::make_shared<SentencePieceTokenizer>(std::move(processor));
 }

@@ -12,14 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "stages/utf8.h"
+#include "pipeline/atomic_file.h"
+#include "pipeline/errors.h"
+#include "pipeline/utf8.h"
 
 namespace penstock {
 namespace {
-
-std::string error_text(int error_number) {
-  return std::generic_category().message(error_number);
-}
 
 std::string quote(const std::string& path) {
   return "'" + escape_path(path) + "'";
@@ -27,7 +25,13 @@ std::string quote(const std::string& path) {
 
 // Open pipes that a shell hands over as "<(command)" have such names.
 bool is_open_descriptor(const std::string& path) {
-  return path.starts_with("/dev/fd/") || path.starts_with("/proc/self/fd/");
+  return path == "/dev/stdin" || path.starts_with("/dev/fd/") || path.starts_with("/proc/self/fd/");
+}
+
+// Not a shard: hidden, or still being written.
+bool is_passed_over(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  return name.starts_with('.') || name.ends_with(kPartialSuffix);
 }
 
 bool is_pattern(const std::string& path) {
@@ -55,7 +59,7 @@ class Lister {
  public:
   void add(const std::string& path) {
     if (path == kStandardInput) {
-      add_shard(path, std::nullopt);
+      add_standard_input();
     } else if (is_pattern(path) && !exists(path)) {
       add_matches(path);
     } else if (const auto status = look_at(path); status && S_ISDIR(status->st_mode)) {
@@ -77,6 +81,17 @@ class Lister {
       return std::nullopt;
     }
     return status;
+  }
+
+  void add_standard_input() {
+    struct stat status {};
+    if (fstat(STDIN_FILENO, &status) != 0) {
+      list_.problems.push_back("'-' (standard input): " + error_text(errno));
+    } else if (S_ISDIR(status.st_mode)) {
+      list_.problems.emplace_back("'-' (standard input) is a folder: list it by its name");
+    } else {
+      add_shard(kStandardInput, std::nullopt);
+    }
   }
 
   void add_matches(const std::string& pattern) {
@@ -111,7 +126,7 @@ class Lister {
     std::error_code error;
     for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
          entry.increment(error)) {
-      if (!entry->path().filename().string().starts_with('.')) {
+      if (!is_passed_over(entry->path())) {
         paths.push_back(entry->path().string());
       }
     }
@@ -187,11 +202,11 @@ ShardList list_shards(const std::vector<std::string>& paths) {
 
 std::string escape_path(const std::string& path) {
   constexpr char kDigits[] = "0123456789abcdef";
-  const bool is_utf8 = !utf8_error(path);
+  const bool is_readable = is_utf8(path);
   std::string text;
   for (const char c : path) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !is_utf8)) {
+    if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !is_readable)) {
       text += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
     } else {
       text += c;

@@ -23,9 +23,9 @@ struct ShardList {
 };
 
 // Turns files, folders and glob(7) patterns into the list of shards, in the order of `paths`. The
-// matches of a pattern and the files of a folder (regular and not hidden, links followed) are
-// sorted bytewise. A path that exists is taken literally, whatever characters it has. Looks at the
-// files, and finds out whether they can be opened, but reads nothing.
+// matches of a pattern and the files of a folder (regular, neither hidden nor *.partial, links
+// followed) are sorted bytewise. A path that exists is taken literally, whatever characters it has.
+// Looks at the files, and finds out whether they can be opened, but reads nothing.
 ShardList list_shards(const std::vector<std::string>& paths);
 
 // A path with control characters, and bytes that are not valid UTF-8, as "\x0a": fit for messages.

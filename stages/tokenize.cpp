@@ -14,6 +14,8 @@ namespace {
 // What English text has at least with a vocabulary of usual size.
 constexpr std::size_t kTextBytesPerToken = 4;
 
+constexpr std::size_t kLongDocumentBytes = std::size_t{1} << 20;
+
 // Memory credits count capacity: what a chunk of short tokens made the ids grow by beyond a quarter
 // more than they need is worth a copy to give back.
 void give_back_unused(std::vector<TokenId>& ids) {
@@ -34,9 +36,11 @@ class Decoder final : public TokenDecoder {
   const std::shared_ptr<const Tokenizer> tokenizer_;
 };
 
-std::shared_ptr<const Tokenizer> load_model(const StageConfig& config) {
+std::shared_ptr<const Tokenizer> load_model(const StageConfig& config, FileClaims& files) {
+  const std::string& path = config.text("model");
+  files.add_input(path);
   try {
-    return load_sentencepiece(config.text("model"));
+    return load_sentencepiece(path);
   } catch (const std::runtime_error& error) {
     throw config.error("model", error.what());
   }
@@ -58,22 +62,27 @@ std::optional<TokenId> wanted(const StageConfig& config,
 }
 
 InstanceFactory make_factory(const StageConfig& config, const BuildContext& context) {
-  std::shared_ptr<const Tokenizer> tokenizer = load_model(config);
+  std::shared_ptr<const Tokenizer> tokenizer = load_model(config, context.files);
   const Tokenize::Options options{wanted(config, "add_bos", "bos", tokenizer->bos_id()),
                                   wanted(config, "add_eos", "eos", tokenizer->eos_id())};
   context.stream.vocabulary_size = tokenizer->vocabulary_size();
   context.stream.pad_id = tokenizer->pad_id();
   context.stream.eos_id = tokenizer->eos_id();
   context.stream.decoder = std::make_shared<Decoder>(tokenizer);
-  return [tokenizer = std::move(tokenizer), options] {
-    return std::make_unique<Tokenize>(tokenizer, options);
-  };
+  return
+      [tokenizer = std::move(tokenizer), options, long_documents = std::make_shared<std::mutex>()] {
+        return std::make_unique<Tokenize>(tokenizer, options, long_documents);
+      };
 }
 
 }  // namespace
 
-Tokenize::Tokenize(std::shared_ptr<const Tokenizer> tokenizer, Options options)
-    : tokenizer_(std::move(tokenizer)), options_(options) {}
+Tokenize::Tokenize(std::shared_ptr<const Tokenizer> tokenizer,
+                   Options options,
+                   std::shared_ptr<std::mutex> long_documents)
+    : tokenizer_(std::move(tokenizer)),
+      options_(options),
+      long_documents_(std::move(long_documents)) {}
 
 TokenChunk Tokenize::process(DocumentChunk chunk) {
   auto tokens = continue_chunk<TokenChunk>(chunk);
@@ -107,13 +116,23 @@ void Tokenize::append(const Document& document, TokenChunk& tokens) const {
     ids.push_back(*options_.bos_id);
   }
   const std::size_t text_begin = ids.size();
-  tokenizer_->encode(document.text, ids);
+  encode(document.text, ids);
   if (ids.size() == text_begin) {
     ids.resize(begin);
   } else if (options_.eos_id) {
     ids.push_back(*options_.eos_id);
   }
   tokens.documents.push_back({std::ssize(ids), document.record, document.byte_offset});
+}
+
+// The lock bounds memory; the tokenizer is thread-safe without it. The SentencePiece library needs
+// about 165 bytes for each byte of the text that it encodes, which no memory credit counts.
+void Tokenize::encode(std::string_view text, std::vector<TokenId>& ids) const {
+  std::unique_lock<std::mutex> turn;
+  if (text.size() > kLongDocumentBytes) {
+    turn = std::unique_lock(*long_documents_);
+  }
+  tokenizer_->encode(text, ids);
 }
 
 void register_tokenize(StageRegistry& registry) {

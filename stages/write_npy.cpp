@@ -38,7 +38,8 @@ std::string_view bytes_of(std::span<const T> values) {
 class NpyWriter final : public Sink {
  public:
   // Throws FileError.
-  NpyWriter(const std::string& path, bool narrow) : file_(path), narrow_(narrow) {
+  NpyWriter(const std::string& path, bool narrow, std::int64_t row_length)
+      : file_(path), narrow_(narrow), row_length_(row_length) {
     file_.write(std::string(kNpyHeaderBytes, '\0'));
   }
 
@@ -98,17 +99,20 @@ class NpyWriter final : public Sink {
 
   AtomicFile file_;
   const bool narrow_;
+  std::int64_t row_length_;
   std::int64_t rows_ = 0;
-  std::int64_t row_length_ = 0;
   std::vector<std::uint16_t> narrow_ids_;
 };
 
 std::unique_ptr<Sink> make_writer(const StageConfig& config, const BuildContext& context) {
   const std::optional<std::int64_t>& vocabulary_size = context.stream.vocabulary_size;
   const bool narrow = vocabulary_size && *vocabulary_size <= kUint16Values;
+  const std::optional<BatchShape>& shape = context.stream.batch_shape;
+  const std::string& path = config.text("path");
   try {
-    return std::make_unique<NpyWriter>(config.text("path"), narrow);
-  } catch (const FileError& error) {
+    context.files.add_output(path);
+    return std::make_unique<NpyWriter>(path, narrow, shape ? shape->row_length : 0);
+  } catch (const std::runtime_error& error) {
     throw config.error("path", error.what());
   }
 }

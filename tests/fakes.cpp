@@ -104,7 +104,7 @@ void CollectingSink::consume(std::shared_ptr<const Batch> batch, Completion done
   changed_.notify_one();
 }
 
-void CollectingSink::cancel() {
+void CollectingSink::cancel() noexcept {
   std::deque<Waiting> dropped;
   {
     const std::lock_guard lock(mutex_);

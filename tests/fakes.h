@@ -87,7 +87,7 @@ class CollectingSink final : public Sink {
 
   void consume(std::shared_ptr<const Batch> batch, Completion done) override;
   void finish() override { collected_.finished = true; }
-  void cancel() override;
+  void cancel() noexcept override;
 
  private:
   using Waiting = std::pair<std::shared_ptr<const Batch>, Completion>;

@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/apps/blocked_streams.h"
 #include "tests/apps/subprocess.h"
 #include "tests/apps/temporary_folder.h"
 
@@ -24,6 +25,7 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
+const std::string kPenstock = "'" PENSTOCK_BINARY "'";
 const std::string kSample = PENSTOCK_SOURCE_DIR "/data/sample/";
 const std::string kBad = PENSTOCK_SOURCE_DIR "/tests/data/bad/";
 
@@ -55,6 +57,28 @@ class CommandLineTest : public testing::Test {
 
   Finished penstock(std::vector<std::string> arguments) const {
     return Subprocess(command(std::move(arguments)), folder_.path()).wait();
+  }
+
+  Subprocess start_shell(const std::string& script) const {
+    return Subprocess({"/bin/sh", "-c", script}, folder_.path());
+  }
+
+  Finished shell(const std::string& script) const { return start_shell(script).wait(); }
+
+  // Far more than a pipe holds: when it is written, the run has begun to read.
+  static void write_text(Subprocess& process) {
+    for (int line = 0; line < 10'000; ++line) {
+      process.write("{\"text\":\"The quick brown fox jumps over the lazy dog.\"}\n");
+    }
+  }
+
+  static void expect_soon_gone(Subprocess& process, const std::vector<int>& signals, int status) {
+    const auto start = std::chrono::steady_clock::now();
+    for (const int signal : signals) {
+      process.send(signal);
+    }
+    EXPECT_EQ(process.wait(true).status, status);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
   }
 
   nlohmann::json summary() const { return nlohmann::json::parse(read_file(path("run.json"))); }
@@ -169,24 +193,121 @@ TEST_F(CommandLineTest, RefusesAnUnwritableSummaryBeforeAnyWork) {
   EXPECT_FALSE(fs::exists(path("out.npy")));
 }
 
+TEST_F(CommandLineTest, PrintsTheJsonInsteadOfTheText) {
+  const Finished run = shell("cd '" + folder_.path() + "'; exec " + kPenstock + " run '" +
+                             path("config.yaml") + "' --summary -");
+  EXPECT_EQ(run.status, 0) << run.errors;
+  EXPECT_EQ(nlohmann::json::parse(run.output)["status"], "finished");
+  EXPECT_FALSE(fs::exists(path("-")));
+}
+
+TEST_F(CommandLineTest, RefusesASummaryInThePlaceOfAnInput) {
+  fs::copy(kSample + "sample_00.jsonl.zst", path("shard.jsonl.zst"));
+  const auto size = fs::file_size(path("shard.jsonl.zst"));
+  write_config("config.yaml", path("shard.jsonl.zst"));
+  const Finished run = penstock({"run", path("config.yaml"), "--summary", path("shard.jsonl.zst")});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.errors,
+              HasSubstr("the summary '" + path("shard.jsonl.zst") + "' is also an input"));
+  EXPECT_EQ(fs::file_size(path("shard.jsonl.zst")), size);
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+}
+
 TEST_F(CommandLineTest, FailsWhenStandardOutputIsFull) {
   if (!fs::exists("/dev/full")) {
     GTEST_SKIP() << "needs /dev/full";
   }
-  const std::string stages = "'" PENSTOCK_BINARY "' stages > /dev/full";
-  const Finished run = Subprocess({"/bin/sh", "-c", stages}, folder_.path()).wait();
+  const std::string config = " '" + path("config.yaml") + "'";
+  for (const std::string& arguments : {std::string("--help"),
+                                       std::string("--version"),
+                                       std::string("stages"),
+                                       "graph" + config,
+                                       "run" + config,
+                                       "inspect" + config,
+                                       "validate" + config}) {
+    SCOPED_TRACE(arguments);
+    const Finished run = shell("exec " + kPenstock + " " + arguments + " > /dev/full");
+    EXPECT_EQ(run.status, 1);
+    EXPECT_THAT(run.errors, HasSubstr("penstock: cannot write to standard output"));
+  }
+}
+
+TEST_F(CommandLineTest, TellsWhyTheRunFailedBeforeWhyTheSummaryIsMissing) {
+  // Through a pipe, which has no limit.
+  const Finished run =
+      shell("{ (ulimit -f 1; exec " + kPenstock + " run '" + path("config.yaml") +
+            "' --quiet --summary '" + path("run.json") + "') 2>&1; echo \"status $?\"; } | cat");
+  EXPECT_THAT(run.output, StartsWith("penstock: sink 'write_npy' failed"));
+  EXPECT_THAT(run.output,
+              HasSubstr("\npenstock: cannot write '" + path("run.json") + "': File too large\n"));
+  EXPECT_THAT(run.output, EndsWith("\nstatus 1\n"));
+}
+
+TEST_F(CommandLineTest, FailsToReadAClosedStandardInput) {
+  const Finished run =
+      shell("exec " + kPenstock + " run '" + path("config.yaml") + "' --set read.paths=- <&-");
   EXPECT_EQ(run.status, 1);
-  EXPECT_THAT(run.errors, HasSubstr("cannot write to standard output"));
+  EXPECT_THAT(run.errors, HasSubstr("Bad file descriptor"));
+}
+
+TEST_F(CommandLineTest, RunsWithoutStandardOutput) {
+  const Finished run = shell("exec " + kPenstock + " run '" + path("config.yaml") + "' >&-");
+  EXPECT_EQ(run.status, 0);
+  EXPECT_THAT(run.errors, IsEmpty());
+}
+
+TEST_F(CommandLineTest, KeepsItsOutputCleanWithoutStandardStreams) {
+  ASSERT_EQ(penstock({"run", path("config.yaml")}).status, 0);
+  const Finished run = shell("exec " + kPenstock + " run '" + path("config.yaml") +
+                             "' --set write_npy.path='" + path("other.npy") + "' <&- >&- 2>&-");
+  EXPECT_EQ(run.status, 0);
+  EXPECT_EQ(read_file(path("other.npy")), read_file(path("out.npy")));
+}
+
+TEST_F(CommandLineTest, StopsOnCtrlCWhenNobodyTakesItsSummary) {
+  UnreadPipe pipe(path("pipe"));
+  pipe.fill();
+  FolderWatch watch(folder_.path());
+  Subprocess process =
+      start_shell("exec " + kPenstock + " run '" + path("config.yaml") + "' --summary '" +
+                  path("run.json") + "' > '" + path("pipe") + "'");
+  watch.wait_for("run.json");  // the run is over and its summary is printed
+  expect_soon_gone(process, {SIGINT}, 130);
+}
+
+TEST_F(CommandLineTest, StopsAtASecondSignalWhenNobodyTakesItsSummary) {
+  UnreadPipe pipe(path("pipe"));
+  pipe.fill();
+  Subprocess process = start_shell("exec " + kPenstock + " run '" + path("config.yaml") +
+                                   "' --set read.paths=- > '" + path("pipe") + "'");
+  write_text(process);
+  expect_soon_gone(process, {SIGINT, SIGINT, SIGTERM}, 130);
+}
+
+TEST_F(CommandLineTest, StopsOnCtrlCWhenItsTerminalIsStopped) {
+  Terminal terminal;
+  Subprocess process = start_shell("exec " + kPenstock + " run '" + path("config.yaml") +
+                                   "' --set read.paths=- --summary '" + path("run.json") + "' 2> " +
+                                   terminal.path());
+  terminal.wait_for_output();  // the progress bar
+  terminal.stop_output();
+  expect_soon_gone(process, {SIGINT}, 130);
+  EXPECT_EQ(summary()["status"], "stopped");
+}
+
+TEST_F(CommandLineTest, StopsInspectingOnCtrlCWhenNobodyTakesTheRows) {
+  UnreadPipe pipe(path("pipe"));
+  Subprocess process = start_shell("exec " + kPenstock + " inspect '" + path("config.yaml") +
+                                   "' --rows 100000 > '" + path("pipe") + "'");
+  pipe.wait_for_output();  // the first of far more rows than a pipe holds
+  expect_soon_gone(process, {SIGINT}, -SIGINT);
 }
 
 TEST_F(CommandLineTest, StopsOnCtrlCWithASummary) {
   Subprocess process(
       command({"run", path("config.yaml"), "--set", "read.paths=-", "--summary", path("run.json")}),
       folder_.path());
-  // Far more than a pipe holds: when it is written, the run has begun to read.
-  for (int line = 0; line < 10'000; ++line) {
-    process.write("{\"text\":\"The quick brown fox jumps over the lazy dog.\"}\n");
-  }
+  write_text(process);
   const auto start = std::chrono::steady_clock::now();
   process.send(SIGINT);
   const Finished run = process.wait(true);
@@ -201,9 +322,7 @@ TEST_F(CommandLineTest, StopsOnCtrlCWithASummary) {
 TEST_F(CommandLineTest, StopsOnSigtermWithItsOwnStatus) {
   Subprocess process(command({"run", path("config.yaml"), "--set", "read.paths=-"}),
                      folder_.path());
-  for (int line = 0; line < 10'000; ++line) {
-    process.write("{\"text\":\"The quick brown fox jumps over the lazy dog.\"}\n");
-  }
+  write_text(process);
   process.send(SIGTERM);
   EXPECT_EQ(process.wait(true).status, 143);
 }

@@ -74,10 +74,10 @@ class RunCommandDeathTest : public testing::Test {
 TEST_F(RunCommandDeathTest, EndsTheProcessWhenASinkDoesNotReturn) {
   EXPECT_EXIT(run_stuck({SIGINT}),
               ExitedWithCode(130),
-              "penstock: the run did not stop in time: stage '.*' did not return");
+              "penstock: the run did not stop in time: stage 'stuck' did not return");
   const auto summary = nlohmann::json::parse(read_file(folder_.path("run.json")));
   EXPECT_EQ(summary["status"], "stopped");
-  EXPECT_THAT(summary["error"], HasSubstr("did not return"));
+  EXPECT_THAT(summary["error"], HasSubstr("stage 'stuck' did not return"));
 }
 
 TEST_F(RunCommandDeathTest, EndsTheProcessAtASecondSignal) {

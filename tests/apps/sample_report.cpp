@@ -49,7 +49,6 @@ RunReport sample_report() {
   write.busy_seconds = 0.2;
   write.busy_share = 0.1;
   summary.stages = {read, tokenize, write};
-  summary.sink_stages = {"write_npy"};
   summary.sinks = {
       {"write_npy",
        {{"path", std::string("out.npy")}, {"rows", std::int64_t{768}}, {"mean_row", 1028.5}}}};

@@ -72,6 +72,25 @@ TEST(StopSignal, EndsWithoutASignal) {
   EXPECT_FALSE(signals.source().stop_requested());
 }
 
+TEST(StopSignalDeathTest, GivesSignalsTheirActionBack) {
+  const auto release_and_send = [] {
+    StopSignal signals([](int) { FAIL() << "called although the work ended"; }, hours(1));
+    signals.release();
+    send(SIGINT);
+  };
+  EXPECT_EXIT(release_and_send(), testing::KilledBySignal(SIGINT), "");
+}
+
+TEST(StopSignalDeathTest, LetsSignalsActThatCameBeforeTheRelease) {
+  const auto send_and_release = [] {
+    StopSignal signals([](int) { FAIL() << "called although the work ended"; }, hours(1));
+    signals.end();
+    send(SIGTERM);
+    signals.release();
+  };
+  EXPECT_EXIT(send_and_release(), testing::KilledBySignal(SIGTERM), "");
+}
+
 TEST(StopSignal, SwallowsSignalsThatComeAfterTheEnd) {
   {
     StopSignal signals([](int) { FAIL() << "called although the work ended"; }, hours(1));

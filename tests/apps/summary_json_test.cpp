@@ -41,13 +41,16 @@ std::string documentation() {
 }
 
 TEST(SummaryJson, WritesEveryFigure) {
-  EXPECT_EQ(parsed(sample_report()), ordered_json::parse(R"({
+  RunReport report = sample_report();
+  report.summary.stages.back().own_thread_seconds = 1.75;
+  EXPECT_EQ(parsed(report), ordered_json::parse(R"({
     "schema_version": 1,
     "penstock_version": "0.1.0",
     "config": "configs/demo.yaml",
     "started_at": "2023-11-14T22:13:20Z",
     "status": "finished",
     "error": null,
+    "warnings": [],
     "wall_seconds": 2.0,
     "cpu_seconds": 3.0,
     "cores_used": 1.5,
@@ -64,13 +67,14 @@ TEST(SummaryJson, WritesEveryFigure) {
     "stages": [
       {"name": "read", "width": 1, "chunks": 13, "records": 1038, "documents": 0, "tokens": 0,
        "bytes_in": 745825, "bytes_out": 3244520, "rejects": 1, "busy_seconds": 0.1,
-       "blocked_seconds": 1.5, "busy_share": 0.05},
+       "own_thread_seconds": 0.0, "blocked_seconds": 1.5, "busy_share": 0.05},
       {"name": "tokenize", "width": 2, "chunks": 13, "records": 0, "documents": 1036,
        "tokens": 800000, "bytes_in": 3100000, "bytes_out": 3200000, "rejects": 1,
-       "busy_seconds": 3.6, "blocked_seconds": 0.0, "busy_share": 0.9},
+       "busy_seconds": 3.6, "own_thread_seconds": 0.0, "blocked_seconds": 0.0,
+       "busy_share": 0.9},
       {"name": "write_npy", "width": 1, "chunks": 24, "records": 0, "documents": 0,
        "tokens": 790000, "bytes_in": 0, "bytes_out": 0, "rejects": 0, "busy_seconds": 0.2,
-       "blocked_seconds": 0.0, "busy_share": 0.1}],
+       "own_thread_seconds": 1.75, "blocked_seconds": 0.0, "busy_share": 0.1}],
     "limit": {"stage": "tokenize", "reason": "its threads are busy 90 % of the time"},
     "sinks": [{"name": "write_npy",
                "results": {"path": "out.npy", "rows": 768, "mean_row": 1028.5}}]
@@ -90,6 +94,12 @@ TEST(SummaryJson, SaysWhatWentWrong) {
   report.error = "x.jsonl, record 3, byte 120: reason";
   EXPECT_EQ(parsed(report)["status"], "failed");
   EXPECT_EQ(parsed(report)["error"], report.error);
+}
+
+TEST(SummaryJson, ListsTheWarnings) {
+  RunReport report = sample_report();
+  report.summary.warnings = {"first", "second"};
+  EXPECT_EQ(parsed(report)["warnings"], ordered_json({"first", "second"}));
 }
 
 TEST(SummaryJson, IsValidForARunThatDidNothing) {

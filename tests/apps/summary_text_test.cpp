@@ -7,6 +7,7 @@
 namespace penstock {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -27,8 +28,9 @@ TEST(SummaryText, TellsEverythingOfAFinishedRun) {
   read           1     5%    7.46 MB/s                 -         1      1.50 s
   tokenize       2    90%    0.86 MB/s    222 k tokens/s         1           -
   write_npy      1    10%            -   3.95 M tokens/s         0           -
-  (width: threads at once; busy: share of the time of that many threads; bytes in and
-  tokens: per second in which a thread was busy; blocked: enough was in flight already)
+  (width: threads at once; busy: share of the time of that many threads, or of the stage's
+  own; bytes in and tokens: per second in which a thread was busy; blocked: waiting because
+  memory_limit was used up)
 
   limit: tokenize, because its threads are busy 90 % of the time
 
@@ -37,6 +39,18 @@ TEST(SummaryText, TellsEverythingOfAFinishedRun) {
     rows      768
     mean_row  1028.5
 )");
+}
+
+TEST(SummaryText, TellsTheSpeedOfAStageFromItsOwnThread) {
+  RunReport report = sample_report();
+  report.summary.stages.back().own_thread_seconds = 1.58;
+  EXPECT_THAT(summary_text(report), HasSubstr("-    500 k tokens/s         0 "));
+}
+
+TEST(SummaryText, EndsWithTheWarnings) {
+  RunReport report = sample_report();
+  report.summary.warnings = {"first", "second"};
+  EXPECT_THAT(summary_text(report), EndsWith("\n\n  warning: first\n\n  warning: second\n"));
 }
 
 TEST(SummaryText, SaysThatTheOutputOfAStoppedRunIsNotComplete) {

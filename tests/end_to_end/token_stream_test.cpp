@@ -82,7 +82,8 @@ std::vector<TokenId> sequential_loop(const std::string& yaml, const StageRegistr
   const PipelineConfig config = parse_config(yaml, "test.yaml", registry);
   StreamInfo stream;
   Metrics metrics;
-  const BuildContext context{stream, metrics, metrics.add("loop", 1), 1};
+  FileClaims files;
+  const BuildContext context{stream, metrics, metrics.add("loop", 1), files, 1};
   const auto source =
       std::get<SourceFactory>(registry.find("read")->factory)(config.stages[0], context);
   std::vector<std::unique_ptr<Stage>> stages;

@@ -25,8 +25,9 @@ using ::testing::StartsWith;
 
 Reject make_reject(std::int64_t record, std::string raw = "") {
   Reject reject;
-  reject.position = {
-      std::make_shared<const std::string>("part-007.jsonl.zst"), record, 1000 * record};
+  reject.position.shard = std::make_shared<const std::string>("part-007.jsonl.zst");
+  reject.position.record = record;
+  reject.position.byte_offset = 1000 * record;
   reject.reason = "the field 'text' is missing";
   reject.raw = std::move(raw);
   reject.raw_bytes = std::ssize(reject.raw);
@@ -130,10 +131,10 @@ TEST_F(ErrorPolicyTest, QuarantinesRecordsInOrder) {
             R"({"shard":"part-007.jsonl.zst","record":1,"byte_offset":1000,"stage":"parse",)"
             R"("reason":"the field 'text' is missing","raw":"{\"a\": \")"
             "\xc3\xa9"
-            R"(\"\n","raw_bytes":11})"
+            R"(\"\n","raw_bytes":11,"raw_complete":true})"
             "\n"
             R"({"shard":"part-007.jsonl.zst","record":3,"byte_offset":3000,"stage":"parse",)"
-            R"("reason":"the field 'text' is missing","raw":"","raw_bytes":0})"
+            R"("reason":"the field 'text' is missing","raw":"","raw_bytes":0,"raw_complete":true})"
             "\n");
 }
 
@@ -159,10 +160,20 @@ TEST_F(ErrorPolicyTest, QuarantinesWhatIsNotUtf8AsBase64) {
   policy.finish();
   for (const auto& [raw, base64] : examples) {
     EXPECT_THAT(quarantined(),
-                HasSubstr("\"raw_base64\":\"" + base64 +
-                          "\",\"raw_bytes\":" + std::to_string(raw.size()) + "}\n"));
+                HasSubstr("\"raw_base64\":\"" + base64 + "\",\"raw_bytes\":" +
+                          std::to_string(raw.size()) + ",\"raw_complete\":true}\n"));
   }
   EXPECT_THAT(quarantined(), testing::Not(HasSubstr("\"raw\":")));
+}
+
+TEST_F(ErrorPolicyTest, TellsThatAQuarantinedRecordIsNotWhole) {
+  ErrorPolicy policy({std::nullopt, path()});
+  Reject reject = make_reject(1, "the beg");
+  reject.raw_bytes = 1000;
+  policy.judge(reject, OnError::kQuarantine);
+  policy.finish();
+  EXPECT_THAT(quarantined(),
+              EndsWith("\"raw\":\"the beg\",\"raw_bytes\":1000,\"raw_complete\":false}\n"));
 }
 
 TEST_F(ErrorPolicyTest, QuarantinesARecordOfAShardWhoseNameIsNotUtf8) {
@@ -174,14 +185,13 @@ TEST_F(ErrorPolicyTest, QuarantinesARecordOfAShardWhoseNameIsNotUtf8) {
   EXPECT_THAT(quarantined(), StartsWith("{\"shard\":\"caf\xef\xbf\xbd.jsonl\","));
 }
 
-TEST_F(ErrorPolicyTest, PublishesNoEmptyQuarantineFile) {
-  {
-    ErrorPolicy policy({std::nullopt, path()});
-    policy.judge(make_reject(1), OnError::kSkip);
-    policy.finish();
-    policy.publish();
-  }
-  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+TEST_F(ErrorPolicyTest, PublishesAnEmptyQuarantineFileInPlaceOfAnOlderOne) {
+  std::ofstream(path()) << "of an earlier run";
+  ErrorPolicy policy({std::nullopt, path()});
+  policy.judge(make_reject(1), OnError::kSkip);
+  policy.finish();
+  policy.publish();
+  EXPECT_EQ(quarantined(), "");
 }
 
 TEST_F(ErrorPolicyTest, PublishesTheQuarantineFileOfARunThatEndsEarly) {
@@ -265,7 +275,7 @@ TEST_F(ErrorPolicyTest, JudgesTheShareOfAShortRunAtItsEnd) {
             "2 of 10 records were refused, more than max_errors (0.1); the last one: " +
                 describe(make_reject(5, "y")));
   policy.publish();
-  EXPECT_THAT(quarantined(), EndsWith("\"raw\":\"y\",\"raw_bytes\":1}\n"));
+  EXPECT_THAT(quarantined(), EndsWith("\"raw\":\"y\",\"raw_bytes\":1,\"raw_complete\":true}\n"));
 }
 
 }  // namespace

@@ -1,8 +1,11 @@
 #include "pipeline/pipeline.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <numeric>
 #include <random>
 
@@ -251,7 +254,8 @@ TEST(Pipeline, TellsHowABatchFailedLater) {
 TEST(Pipeline, TellsThatASinkDroppedABatch) {
   FakeRun run;
   run.sink.drop_at = 2;
-  EXPECT_EQ(run.failure(), "the sink dropped a batch without completing it");
+  EXPECT_EQ(run.failure(),
+            "sink 'collect' failed on batch 2: the sink dropped a batch without completing it");
 }
 
 TEST(Pipeline, TellsWhatASourceThrew) {
@@ -271,7 +275,77 @@ TEST(Pipeline, TellsWhatASourceThrew) {
   };
   FakeRun run;
   run.source = [] { return std::make_unique<BrokenSource>(); };
-  EXPECT_EQ(run.failure(), "the tape tore");
+  EXPECT_EQ(run.failure(), "stage 'numbers' failed in lane 1: the tape tore");
+}
+
+// Gives ten chunks and then waits for more input until it is told to stop.
+class SilentSource final : public Source {
+ public:
+  int lanes() const override { return 1; }
+  std::optional<Chunk> next(int, const std::stop_token& stop) override {
+    if (given_ < 10) {
+      return NumberSource::make_chunk(0, given_++);
+    }
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any().wait(lock, stop, [] { return false; });
+    return std::nullopt;
+  }
+
+ private:
+  int given_ = 0;
+};
+
+TEST(Pipeline, EndsAFailedRunAlsoWhileTheSourceWaitsForInput) {
+  FakeRun run;
+  run.source = [] { return std::make_unique<SilentSource>(); };
+  run.stages = {failing_at("picky", 5)};
+  EXPECT_THAT(run.failure(), HasSubstr("cannot digest chunk 5"));
+}
+
+TEST(Pipeline, EndsARunWhoseSinkFailsAlsoWhileTheSourceWaitsForInput) {
+  FakeRun run;
+  run.source = [] { return std::make_unique<SilentSource>(); };
+  run.sink.fail_at = 0;
+  EXPECT_THAT(run.failure(), HasSubstr("the device is gone"));
+}
+
+TEST(Pipeline, NamesAStageThatCannotBeMade) {
+  StageType lazy = jitter("lazy", 0us);
+  lazy.factory = StageFactory([](const StageConfig&, const BuildContext&) -> InstanceFactory {
+    return []() -> std::unique_ptr<Stage> { throw std::runtime_error("no room for an instance"); };
+  });
+  FakeRun run;
+  run.threads = 4;
+  run.stages = {jitter("first", 0us), lazy};
+  EXPECT_EQ(run.failure(), "stage 'lazy' cannot be made: no room for an instance");
+}
+
+TEST(Pipeline, JudgesTheRejectsOfAChunkBeforeTheFailureOfALaterStage) {
+  FakeRun run;
+  run.run_options = "on_error: skip";
+  run.stages = {refusing("picky", 10), failing_at("broken", 9)};
+  EXPECT_THAT(run.failure(), HasSubstr("cannot digest chunk 9"));
+  EXPECT_EQ(run.summary.rejects, 1);
+}
+
+TEST(Pipeline, LeavesTheBacklogOfAnInOrderStageWhenItIsStopped) {
+  std::stop_source stop;
+  int processed = 0;
+  FakeRun run;
+  run.threads = 2;
+  run.chunks = 1000;
+  run.stages = {jitter("first", 20us),
+                testing::token_stage(
+                    "in_order",
+                    [&](TokenChunk chunk) {
+                      ++processed;
+                      stop.request_stop();
+                      return chunk;
+                    },
+                    Ordering::kInOrder)};
+  run.go(stop.get_token());
+  EXPECT_EQ(processed, 1);
 }
 
 TEST(Pipeline, FailsOnTheFirstRejectByDefault) {
@@ -305,8 +379,10 @@ TEST(Pipeline, EndsARunWithTooManyRejectsAtTheSamePlaceWhateverTheTiming) {
 }
 
 TEST(Pipeline, WritesQuarantinedRecordsInStreamOrder) {
-  const auto folder = std::filesystem::temp_directory_path() / "penstock_pipeline_test";
-  std::filesystem::create_directories(folder);
+  std::string folder_name =
+      (std::filesystem::temp_directory_path() / "penstock_pipeline_XXXXXX").string();
+  ASSERT_NE(mkdtemp(folder_name.data()), nullptr);
+  const std::filesystem::path folder = folder_name;
   const std::string path = folder / "quarantine.jsonl";
   FakeRun run;
   run.threads = 8;

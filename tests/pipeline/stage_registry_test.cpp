@@ -106,7 +106,8 @@ TEST(StageRegistry, MakesInstancesOfATransform) {
   const StageConfig config("drop_all", "", {{"keep", std::int64_t{2}}}, {});
   StreamInfo stream;
   Metrics metrics;
-  const BuildContext context{stream, metrics, metrics.add("drop_all", 1), 1};
+  FileClaims files;
+  const BuildContext context{stream, metrics, metrics.add("drop_all", 1), files, 1};
   const auto& factory = std::get<StageFactory>(registry.find("drop_all")->factory);
 
   const std::unique_ptr<Stage> stage = factory(config, context)();

@@ -65,7 +65,10 @@ TEST(TbbFacts, ACancelledGraphWaitsForWhatIsReserved) {
     graph.reserve_wait();
     std::thread holder([&] {
       graph.cancel();
-      std::this_thread::yield();
+      // Long enough for a wait that does not wait to return first.
+      for (int i = 0; i < 1000; ++i) {
+        std::this_thread::yield();
+      }
       released = true;
       graph.release_wait();
     });

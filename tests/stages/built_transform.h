@@ -36,7 +36,7 @@ class BuiltTransform {
       values.at(option) = value;
     }
     const StageConfig config(name, "test.yaml:3:5", values, {});
-    const BuildContext context{stream_, metrics_, metrics_.add(name, 1)};
+    const BuildContext context{stream_, metrics_, metrics_.add(name, 1), files_};
     make_ = std::get<StageFactory>(type.factory)(config, context);
     stage_ = make_();
   }
@@ -49,10 +49,12 @@ class BuiltTransform {
   // Another instance, for use by another thread.
   std::unique_ptr<Stage> make_instance() const { return make_(); }
   const StreamInfo& stream() const { return stream_; }
+  const FileClaims& files() const { return files_; }
 
  private:
   StreamInfo stream_;
   Metrics metrics_;
+  FileClaims files_;
   InstanceFactory make_;
   std::unique_ptr<Stage> stage_;
 };

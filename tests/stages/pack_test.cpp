@@ -44,11 +44,12 @@ std::unique_ptr<BatchAssembler> make_packer(const std::map<std::string, OptionVa
   std::map<std::string, std::string> locations;
   for (const auto& [name, value] : options) {
     values.at(name) = value;
-    locations[name] = "test.yaml:1:1";
+    locations[name] = "test.yaml:" + name;
   }
   Metrics metrics;
   StageMetrics& row = metrics.add("pack", 1);
-  const BuildContext context{stream, metrics, row};
+  FileClaims files;
+  const BuildContext context{stream, metrics, row, files};
   return std::get<AssemblerFactory>(type.factory)(
       StageConfig("pack", "test.yaml:1:1", values, locations), context);
 }
@@ -506,9 +507,28 @@ TEST(Pack, RefusesAPadIdOutsideTheVocabulary) {
 TEST(Pack, RefusesABatchTooLargeForItsBoundaries) {
   EXPECT_THAT(message_of_bad_options({{"batch_size", std::int64_t{1} << 20},
                                       {"sequence_length", std::int64_t{1} << 11}}),
-              HasSubstr("a batch of 1048576 rows of 2048 tokens is too large"));
-  EXPECT_THAT(message_of_bad_options({{"sequence_length", std::int64_t{1} << 62}}),
-              HasSubstr("too large"));
+              HasSubstr("test.yaml:batch_size: option 'batch_size' of stage 'pack': a batch of "
+                        "1048576 rows of 2048 tokens is too large"));
+  EXPECT_THAT(message_of_bad_options({{"sequence_length", std::int64_t{1} << 30}}),
+              HasSubstr("test.yaml:sequence_length: option 'sequence_length' of stage 'pack': a "
+                        "batch of 8 rows of 1073741824 tokens is too large"));
+}
+
+TEST(Pack, BoundsTheBatchSizeAndTheSequenceLength) {
+  StageRegistry registry;
+  register_pack(registry);
+  for (const auto& [name, most] : {std::pair<std::string, std::int64_t>("batch_size", 1 << 20),
+                                   {"sequence_length", 1 << 24}}) {
+    const std::vector<Option>& options = registry.find("pack")->options;
+    const auto option =
+        std::find_if(options.begin(), options.end(), [&name = name](const Option& candidate) {
+          return candidate.name == name;
+        });
+    ASSERT_NE(option, options.end());
+    EXPECT_TRUE(parse_option(*option, {std::to_string(most)}, false).value);
+    EXPECT_THAT(parse_option(*option, {"9223372036854775807"}, false).error,
+                HasSubstr(" to " + std::to_string(most)));
+  }
 }
 
 TEST(Pack, RefusesTokensThatBelongToNoDocument) {

@@ -166,7 +166,13 @@ TEST(Parse, KeepsWhatTheChunkCarriesAndItsRejects) {
   bytes.position.record = 3;
   bytes.position.byte_offset = 100;
   bytes.num_records = 3;
-  bytes.rejects.push_back({{bytes.position.shard, 3, 100}, "too long", "{\"te", 5000, "read"});
+  Reject too_long;
+  too_long.position = bytes.position;
+  too_long.reason = "too long";
+  too_long.raw = "{\"te";
+  too_long.raw_bytes = 5000;
+  too_long.stage = "read";
+  bytes.rejects.push_back(std::move(too_long));
 
   const DocumentChunk chunk = parse(std::move(bytes));
 

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "tests/stages/compress.h"
+#include "tests/stages/redirected_input.h"
 
 namespace penstock {
 namespace {
@@ -34,6 +35,7 @@ namespace {
 using testing::gzip;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::RedirectedInput;
 using testing::zstd;
 using testing::zstd_frames;
 using testing::zstd_run;
@@ -57,12 +59,13 @@ class Reader {
     for (const auto& [name, value] : options) {
       values.at(name) = value;
     }
-    const BuildContext context{stream_, metrics_, metrics_.add("read", 1)};
+    const BuildContext context{stream_, metrics_, metrics_.add("read", 1), files_};
     source_ = std::get<SourceFactory>(type.factory)(
         StageConfig("read", "test.yaml:1:1", values, {}), context);
   }
 
   Source& source() { return *source_; }
+  const FileClaims& files() const { return files_; }
   const StageMetrics& row(std::size_t index) const { return metrics_.rows().at(index); }
 
   std::optional<ByteChunk> next(int lane = 0) {
@@ -84,6 +87,7 @@ class Reader {
  private:
   StreamInfo stream_;
   Metrics metrics_;
+  FileClaims files_;
   std::unique_ptr<Source> source_;
 };
 
@@ -214,22 +218,32 @@ TEST_F(ReadTest, ReadsStandardInputAndLeavesItOpen) {
   ASSERT_EQ(pipe(ends), 0);
   ASSERT_EQ(::write(ends[1], "a\nb\n", 4), 4);
   close(ends[1]);
-  const int saved = dup(STDIN_FILENO);
-  dup2(ends[0], STDIN_FILENO);
+  const RedirectedInput redirected(ends[0]);
   const int flags = fcntl(STDIN_FILENO, F_GETFL);
   std::vector<ByteChunk> chunks;
   {
     Reader reader({"-"});
     EXPECT_EQ(reader.source().total_bytes(), std::nullopt);
     chunks = reader.all();
-    EXPECT_THAT(reader.all(1), IsEmpty());
+    EXPECT_EQ(reader.source().lanes(), 1);  // whatever the option says
   }
   EXPECT_EQ(fcntl(STDIN_FILENO, F_GETFL), flags);
-  dup2(saved, STDIN_FILENO);
-  close(saved);
-  close(ends[0]);
   EXPECT_EQ(cuts(chunks), (std::vector<Cut>{{"a\nb\n", 1, 0, 2}}));
   EXPECT_EQ(*chunks.at(0).position.shard, "(standard input)");
+}
+
+TEST_F(ReadTest, MeasuresStandardInputFromWhereReadingBegins) {
+  const std::string damaged = zstd("1\n") + "no frame";
+  const int file = open(write("shard", "0123456789" + damaged).c_str(), O_RDONLY);
+  ASSERT_EQ(lseek(file, 10, SEEK_SET), 10);
+  const RedirectedInput redirected(file);
+  Reader reader({"-"});
+  const std::vector<ByteChunk> chunks = reader.all();
+  ASSERT_EQ(chunks.size(), 1U);
+  EXPECT_EQ(chunks[0].bytes.view(), "1\n");
+  ASSERT_EQ(chunks[0].rejects.size(), 1U);
+  EXPECT_THAT(chunks[0].rejects[0].reason,
+              HasSubstr("(8 of " + std::to_string(damaged.size()) + " compressed bytes)"));
 }
 
 TEST_F(ReadTest, KeepsLineEndsAsTheyAre) {
@@ -339,7 +353,7 @@ TEST_F(ReadTest, SkipsABombWithoutHoldingIt) {
   EXPECT_EQ(chunks[0].rejects[0].raw_bytes, kBomb);
   EXPECT_EQ(chunks[0].rejects[0].raw, std::string(80, 'a'));
   EXPECT_EQ(chunks[0].rejects[0].reason,
-            "record of 200000000 bytes is longer than max_document (16MiB)");
+            "record of 200000000 bytes is longer than max_document (8MiB)");
 }
 
 TEST_F(ReadTest, CutsManyEmptyLines) {
@@ -451,13 +465,34 @@ TEST_F(ReadTest, CountsBytesBeforeAndAfterDecompression) {
   EXPECT_EQ(reader.source().total_bytes(), total);
   const std::size_t chunks = reader.all(0).size() + reader.all(1).size();
   EXPECT_EQ(reader.row(0).bytes_in, total);
-  EXPECT_GT(reader.row(0).busy_ns, 0);
+  EXPECT_GT(reader.row(0).busy.total_ns(), 0);
   EXPECT_EQ(reader.row(1).name, "decompress");
   EXPECT_EQ(reader.row(1).width, 2);
   EXPECT_EQ(reader.row(1).bytes_in, total);
   EXPECT_EQ(reader.row(1).bytes_out, 2 * std::ssize(text));
   EXPECT_EQ(reader.row(1).chunks, static_cast<std::int64_t>(chunks));
-  EXPECT_GT(reader.row(1).busy_ns, 0);
+  EXPECT_GT(reader.row(1).busy.total_ns(), 0);
+}
+
+TEST_F(ReadTest, TellsWhichFilesItReads) {
+  const std::string first = write("first", "1\n");
+  const std::string second = write("second", "2\n");
+  const std::string other = write("other", "3\n");
+  const Reader reader({first, second});
+  EXPECT_TRUE(reader.files().is_input(first));
+  EXPECT_TRUE(reader.files().is_input(second));
+  EXPECT_FALSE(reader.files().is_input(other));
+}
+
+TEST_F(ReadTest, RefusesAnEmptyListOfPaths) {
+  try {
+    Reader({});
+    FAIL() << "no error";
+  } catch (const ConfigError& error) {
+    ASSERT_EQ(error.issues().size(), 1U);
+    EXPECT_EQ(error.issues()[0].message,
+              "option 'paths' of stage 'read': got '[]', expected at least one path");
+  }
 }
 
 TEST_F(ReadTest, ReportsEveryWrongOptionAtOnce) {

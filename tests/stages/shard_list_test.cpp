@@ -12,12 +12,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/stages/redirected_input.h"
+
 namespace penstock {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::RedirectedInput;
 
 class ShardListTest : public ::testing::Test {
  protected:
@@ -83,6 +86,7 @@ TEST_F(ShardListTest, ListsTheFilesOfAFolder) {
   write("data/b");
   write("data/a");
   write("data/.hidden");
+  write("data/out.npy.partial");
   write("data/inner/c");
   std::filesystem::create_symlink("inner/c", path("data/link"));
   mkfifo(path("data/pipe").c_str(), 0600);
@@ -125,6 +129,25 @@ TEST_F(ShardListTest, TakesAPipeThatIsAnOpenDescriptor) {
   EXPECT_EQ(list.shards[0].size, std::nullopt);
   close(ends[0]);
   close(ends[1]);
+}
+
+TEST_F(ShardListTest, TakesStandardInputByItsPath) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  close(ends[1]);
+  const RedirectedInput redirected(ends[0]);
+  const ShardList list = list_shards({"/dev/stdin"});
+  EXPECT_THAT(list.problems, IsEmpty());
+  ASSERT_EQ(list.shards.size(), 1U);
+  EXPECT_EQ(list.shards[0].path, "/dev/stdin");
+  EXPECT_EQ(list.shards[0].size, std::nullopt);
+}
+
+TEST_F(ShardListTest, ReportsAFolderOnStandardInput) {
+  write("data/a");
+  const RedirectedInput redirected(open(path("data").c_str(), O_RDONLY | O_DIRECTORY));
+  EXPECT_THAT(problems({"-"}),
+              ElementsAre("'-' (standard input) is a folder: list it by its name"));
 }
 
 TEST_F(ShardListTest, ShowsControlCharactersEscaped) {

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -274,6 +275,38 @@ TEST(Tokenize, SharesOneModelBetweenThreads) {
   }
 }
 
+TEST(Tokenize, EncodesLongDocumentsOfSeveralThreads) {
+  const std::vector<std::string> samples = sample_texts("sample_00.jsonl.zst", 20);
+  std::string text;
+  for (std::size_t i = 0; text.size() <= std::size_t{1} << 20; ++i) {
+    text += samples[i % samples.size()] + "\n";
+  }
+  const std::vector<std::string> texts = {"short", text, "again short"};
+  const std::vector<Ids> expected = by_library(demo_model(), texts);
+  const BuiltTransform stage(register_tokenize, "tokenize", {{"model", demo_model()}});
+  std::vector<std::vector<Ids>> found(2);
+  std::vector<std::thread> threads;
+  threads.reserve(found.size());
+  for (std::vector<Ids>& documents : found) {
+    threads.emplace_back([&, instance = std::shared_ptr<Stage>(stage.make_instance())] {
+      documents =
+          by_document(std::get<TokenChunk>(instance->process_chunk(Chunk(make_documents(texts)))));
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  for (const std::vector<Ids>& documents : found) {
+    EXPECT_TRUE(documents == expected);
+  }
+}
+
+TEST(Tokenize, TellsThatItReadsTheModel) {
+  const BuiltTransform stage(register_tokenize, "tokenize", {{"model", demo_model()}});
+  EXPECT_TRUE(stage.files().is_input(demo_model()));
+  EXPECT_FALSE(stage.files().is_input(model_without_bos()));
+}
+
 TEST(Tokenize, TellsTheStagesBehindItAboutTheModel) {
   sentencepiece::SentencePieceProcessor processor;
   ASSERT_TRUE(processor.Load(model_without_bos()).ok());
@@ -322,7 +355,9 @@ class PickyTokenizer final : public Tokenizer {
 };
 
 TEST(Tokenize, RejectsTheDocumentThatTheTokenizerRefuses) {
-  Tokenize stage(std::make_shared<PickyTokenizer>(), {.bos_id = 1, .eos_id = 2});
+  Tokenize stage(std::make_shared<PickyTokenizer>(),
+                 {.bos_id = 1, .eos_id = 2},
+                 std::make_shared<std::mutex>());
   const TokenChunk chunk = stage.process(make_documents({"a", "bad", "b"}));
 
   EXPECT_THAT(chunk.ids, ElementsAre(1, 'a', 2, 1, 'b', 2));
@@ -402,8 +437,10 @@ TEST(Tokenize, NamesAFileThatIsNoModelOrADamagedOne) {
                                    whole.substr(0, whole.size() / 2),
                                    whole.substr(0, whole.size() - 1)}) {
     const TemporaryModel model(bytes);
-    EXPECT_THAT(config_error({{"model", model.path()}}),
+    const std::string message = config_error({{"model", model.path()}});
+    EXPECT_THAT(message,
                 HasSubstr("cannot load '" + model.path() + "': it is not a SentencePiece model"));
+    EXPECT_THAT(message, Not(HasSubstr(".cc")));
   }
 }
 

@@ -86,21 +86,23 @@ class WriteNpyTest : public ::testing::Test {
   std::filesystem::path path() const { return folder_ / "t.npy"; }
 
   static std::unique_ptr<Sink> make_sink(const std::string& path,
-                                         std::optional<std::int64_t> vocabulary_size) {
+                                         const StreamInfo& known,
+                                         FileClaims files = {}) {
     StageRegistry registry;
     register_write_npy(registry);
-    StreamInfo stream;
-    stream.vocabulary_size = vocabulary_size;
+    StreamInfo stream = known;
     Metrics metrics;
     StageMetrics& row = metrics.add("write_npy", 1);
-    const BuildContext context{stream, metrics, row};
+    const BuildContext context{stream, metrics, row, files};
     const StageConfig config(
         "write_npy", "test.yaml:3:5", {{"path", path}}, {{"path", "test.yaml:3:17"}});
     return std::get<SinkFactory>(registry.find("write_npy")->factory)(config, context);
   }
 
   std::unique_ptr<Sink> make_sink(std::optional<std::int64_t> vocabulary_size) const {
-    return make_sink(path().string(), vocabulary_size);
+    StreamInfo stream;
+    stream.vocabulary_size = vocabulary_size;
+    return make_sink(path().string(), stream);
   }
 
   std::filesystem::path folder_;
@@ -144,10 +146,13 @@ TEST_F(WriteNpyTest, LeavesRowsOfPaddingOut) {
 }
 
 TEST_F(WriteNpyTest, WritesAnEmptyArrayForAnEmptyStream) {
-  const auto sink = make_sink(100);
+  StreamInfo stream;
+  stream.vocabulary_size = 100;
+  stream.batch_shape = {8, 1024, 1025};
+  const auto sink = make_sink(path().string(), stream);
   sink->finish();
   EXPECT_EQ(read_file(path()),
-            numpy_header("{'descr': '<u2', 'fortran_order': False, 'shape': (0, 0), }"));
+            numpy_header("{'descr': '<u2', 'fortran_order': False, 'shape': (0, 1025), }"));
 }
 
 TEST_F(WriteNpyTest, LeavesNothingBehindWhenTheRunDoesNotFinish) {
@@ -177,12 +182,27 @@ TEST_F(WriteNpyTest, RefusesAChangeOfTheRowLength) {
 TEST_F(WriteNpyTest, ReportsAnUnwritablePathAsAConfigErrorBeforeAnyWork) {
   const std::string missing = (folder_ / "missing" / "t.npy").string();
   try {
-    make_sink(missing, 100);
+    make_sink(missing, {});
     FAIL() << "no exception";
   } catch (const ConfigError& error) {
     EXPECT_THAT(error.what(), HasSubstr("test.yaml:3:17"));
     EXPECT_THAT(error.what(), HasSubstr("cannot write '" + missing + "'"));
   }
+}
+
+TEST_F(WriteNpyTest, RefusesToReplaceAnInputOfTheRun) {
+  std::ofstream(path()) << "a shard";
+  FileClaims files;
+  files.add_input(path().string());
+  try {
+    make_sink(path().string(), {}, files);
+    FAIL() << "no exception";
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(error.what(),
+              "test.yaml:3:17: option 'path' of stage 'write_npy': '" + path().string() +
+                  "' is also an input of this run");
+  }
+  EXPECT_EQ(read_file(path()), "a shard");
 }
 
 TEST_F(WriteNpyTest, ReportsWhatItWrote) {

@@ -1,0 +1,146 @@
+#include "gpu/device_feeder.h"
+
+#include <stdexcept>
+
+namespace penstock::gpu {
+
+DeviceFeeder::DeviceFeeder(Setup setup, StageMetrics& metrics)
+    : setup_(std::move(setup)), metrics_(metrics) {
+  std::promise<DeviceStage*> ready;
+  std::future<DeviceStage*> stage = ready.get_future();
+  device_thread_ = std::thread(
+      [this, promise = std::move(ready)]() mutable { run_device_thread(std::move(promise)); });
+  try {
+    stage_ = stage.get();
+  } catch (...) {
+    join_device_thread();
+    throw;
+  }
+}
+
+DeviceFeeder::~DeviceFeeder() {
+  cancel();
+  join_device_thread();
+}
+
+void DeviceFeeder::consume(std::shared_ptr<const Batch> batch, Completion done) {
+  stage_->hand_over(*batch);
+  std::unique_lock lock(mutex_);
+  if (error_) {
+    const std::exception_ptr error = error_;
+    lock.unlock();  // a completion calls back
+    done.fail(error);
+    return;
+  }
+  if (cancelled_) {
+    return;  // dropped, behind the lock: `done` is destroyed after `lock`
+  }
+  queue_.emplace_back(std::move(batch), std::move(done));
+  lock.unlock();
+  changed_.notify_one();
+}
+
+void DeviceFeeder::finish() {
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  changed_.notify_one();
+  join_device_thread();
+  if (error_) {
+    std::rethrow_exception(error_);
+  }
+}
+
+void DeviceFeeder::cancel() noexcept {
+  std::deque<Waiting> dropped;  // destroyed without the lock: completions call back
+  {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    dropped.swap(queue_);
+  }
+  changed_.notify_one();
+}
+
+void DeviceFeeder::join_device_thread() {
+  if (device_thread_.joinable()) {
+    device_thread_.join();
+  }
+}
+
+void DeviceFeeder::run_device_thread(std::promise<DeviceStage*> ready) {
+  Session session;
+  try {
+    session = open_session();
+  } catch (...) {
+    ready.set_exception(std::current_exception());
+    return;
+  }
+  ready.set_value(session.stage.get());
+  try {
+    while (std::optional<Waiting> waiting = next_waiting()) {
+      process(session, *std::move(waiting));
+    }
+    if (!cancelled_) {
+      results_ = {{"device", session.chosen.explanation}};
+      const std::vector<Result> results = session.stage->results();
+      results_.insert(results_.end(), results.begin(), results.end());
+    }
+  } catch (...) {
+    fail(std::current_exception());
+  }
+}
+
+DeviceFeeder::Session DeviceFeeder::open_session() const {
+  Session session;
+  session.chosen = setup_.open_device();
+  Device& device = *session.chosen.device;
+  for (int i = 0; i < setup_.num_slots; ++i) {
+    session.slots.push_back(device.make_slot(setup_.shape));
+  }
+  session.stage = setup_.make_stage(device);
+  return session;
+}
+
+std::optional<DeviceFeeder::Waiting> DeviceFeeder::next_waiting() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return cancelled_ || ended_ || !queue_.empty(); });
+  if (queue_.empty()) {
+    return std::nullopt;
+  }
+  Waiting waiting = std::move(queue_.front());
+  queue_.pop_front();
+  return waiting;
+}
+
+void DeviceFeeder::process(Session& session, Waiting waiting) {
+  auto& [batch, done] = waiting;
+  StagingSlot& slot = *session.slots[session.next_slot];
+  session.next_slot = (session.next_slot + 1) % session.slots.size();
+  slot.wait_until_writable();
+  const BusyTimer timer(metrics_.own_thread);
+  const DeviceBatch on_device = slot.upload(*batch);
+  batch.reset();
+  done.done();
+  try {
+    session.stage->enqueue(on_device, session.chosen.device->compute_stream());
+  } catch (...) {
+    std::throw_with_nested(
+        std::runtime_error("the device stage failed on batch " + std::to_string(on_device.index)));
+  }
+  slot.release();
+}
+
+void DeviceFeeder::fail(std::exception_ptr error) {
+  std::deque<Waiting> failed;
+  {
+    const std::lock_guard lock(mutex_);
+    error_ = error;
+    failed.swap(queue_);
+  }
+  for (auto& [batch, done] : failed) {
+    done.fail(error);
+  }
+}
+
+}  // namespace penstock::gpu

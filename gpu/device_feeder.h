@@ -1,0 +1,86 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gpu/device.h"
+#include "gpu/device_choice.h"
+#include "gpu/device_stage.h"
+#include "pipeline/metrics.h"
+#include "pipeline/sink.h"
+
+namespace penstock::gpu {
+
+// The sink in front of a device. A device thread of its own makes the device, the slots and the
+// stage, and is the only one that ever calls them. For each batch it takes the slots in turn: waits
+// until the slot can be written, copies the batch into it (which completes the batch: its bytes can
+// be used again), enqueues the copy and the stage's work, and goes on. So the host works on batch
+// n + 2 while batch n + 1 is being copied and batch n computes. What waits in front of the feeder
+// is bounded by the byte credits that the waiting batches hold.
+class DeviceFeeder final : public Sink {
+ public:
+  struct Setup {
+    std::function<ChosenDevice()> open_device;
+    std::function<std::unique_ptr<DeviceStage>(Device&)> make_stage;
+    BatchShape shape;
+    int num_slots = 2;
+  };
+
+  // Returns when the device is ready; throws what its making threw. `metrics` outlives the feeder;
+  // the device thread's busy time is added to it.
+  DeviceFeeder(Setup setup, StageMetrics& metrics);
+  ~DeviceFeeder() override;
+
+  void consume(std::shared_ptr<const Batch> batch, Completion done) override;
+  void finish() override;
+  void cancel() noexcept override;
+  std::vector<Result> results() const override { return results_; }
+
+ private:
+  using Waiting = std::pair<std::shared_ptr<const Batch>, Completion>;
+  // What the device thread owns.
+  struct Session {
+    ChosenDevice chosen;
+    std::vector<std::unique_ptr<StagingSlot>> slots;
+    std::unique_ptr<DeviceStage> stage;
+    std::size_t next_slot = 0;
+  };
+
+  void run_device_thread(std::promise<DeviceStage*> ready);
+  Session open_session() const;
+  // Waits for a batch; nothing when there will be none.
+  std::optional<Waiting> next_waiting();
+  void process(Session& session, Waiting waiting);
+  // Fails what waits, and what will be consumed.
+  void fail(std::exception_ptr error);
+  void join_device_thread();
+
+  const Setup setup_;
+  StageMetrics& metrics_;
+  std::vector<Result> results_;   // written by the device thread before it ends
+  DeviceStage* stage_ = nullptr;  // of the device thread; for hand_over alone
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  // Protected by mutex_.
+  std::deque<Waiting> queue_;
+  std::exception_ptr error_;  // of the device thread
+  bool ended_ = false;        // finish() was called
+  bool cancelled_ = false;
+
+  std::thread device_thread_;  // last: it uses everything above
+};
+
+}  // namespace penstock::gpu

@@ -1,0 +1,198 @@
+#include "pipeline/file_claims.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "pipeline/config.h"
+#include "pipeline/errors.h"
+#include "pipeline/pipeline.h"
+#include "tests/fakes.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::HasSubstr;
+
+class FileClaimsTest : public ::testing::Test {
+ protected:
+  FileClaimsTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "file_claims_XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) {
+      throw std::runtime_error("cannot create a temporary folder");
+    }
+    folder_ = pattern;
+  }
+  ~FileClaimsTest() override { std::filesystem::remove_all(folder_); }
+
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  std::string write(const std::string& name, const std::string& content = "") const {
+    std::ofstream(path(name), std::ios::binary) << content;
+    return path(name);
+  }
+
+  // What is said about an output; empty where it is fine.
+  static std::string problem(FileClaims& claims, const std::string& output) {
+    try {
+      claims.add_output(output);
+    } catch (const std::runtime_error& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(FileClaimsTest, RefusesAnOutputThatIsAnInput) {
+  FileClaims claims;
+  const std::string shard = write("shard");
+  claims.add_input(shard);
+  EXPECT_EQ(problem(claims, shard), "'" + shard + "' is also an input of this run");
+}
+
+TEST_F(FileClaimsTest, KnowsAnInputByItsOtherNames) {
+  FileClaims claims;
+  const std::string shard = write("shard");
+  claims.add_input(shard);
+  std::filesystem::create_symlink("shard", path("link"));
+  std::filesystem::create_hard_link(shard, path("twin"));
+  for (const std::string& name : {path("link"), path("twin"), path("./shard")}) {
+    EXPECT_EQ(problem(claims, name),
+              "'" + name + "' is also an input of this run (named '" + shard + "')");
+    EXPECT_TRUE(claims.is_input(name));
+  }
+}
+
+TEST_F(FileClaimsTest, RefusesAnOutputWhosePartialFileIsAnInput) {
+  FileClaims claims;
+  const std::string shard = write("out.partial");
+  claims.add_input(shard);
+  EXPECT_EQ(problem(claims, path("out")),
+            "'" + shard + "', the name under which '" + path("out") +
+                "' is begun, is also an input of this run");
+}
+
+TEST_F(FileClaimsTest, RefusesTheSameOutputTwice) {
+  FileClaims claims;
+  EXPECT_EQ(problem(claims, path("out")), "");
+  EXPECT_EQ(problem(claims, path("out")),
+            "'" + path("out") + "' is written by another stage of this run too");
+  EXPECT_THAT(problem(claims, path("./out")), HasSubstr("by another stage"));
+  std::filesystem::create_directory_symlink(folder_, path("here"));
+  EXPECT_THAT(problem(claims, path("here/out")), HasSubstr("by another stage"));
+}
+
+TEST_F(FileClaimsTest, RefusesAnOutputThatIsThePartialFileOfAnother) {
+  FileClaims claims;
+  EXPECT_EQ(problem(claims, path("out")), "");
+  EXPECT_THAT(problem(claims, path("out.partial")), HasSubstr("by another stage"));
+}
+
+TEST_F(FileClaimsTest, TakesDifferentFiles) {
+  FileClaims claims;
+  claims.add_input(write("shard"));
+  claims.add_input(path("missing"));
+  EXPECT_EQ(problem(claims, write("of_an_earlier_run")), "");
+  EXPECT_EQ(problem(claims, path("missing")), "");
+  EXPECT_EQ(problem(claims, path("no_folder/out")), "");
+  EXPECT_FALSE(claims.is_input(path("of_an_earlier_run")));
+  EXPECT_FALSE(claims.is_input(path("missing")));
+}
+
+// Numbers -> rows -> a sink that claims an output. The source claims an input.
+class FileClaimsPipelineTest : public FileClaimsTest {
+ protected:
+  StageRegistry registry(const std::string& input, const std::string& output) {
+    StageRegistry registry;
+    StageType source =
+        testing::token_source([] { return std::make_unique<testing::NumberSource>(1, 1); });
+    source.factory = SourceFactory([input](const StageConfig&, const BuildContext& context) {
+      context.files.add_input(input);
+      return std::make_unique<testing::NumberSource>(1, 1);
+    });
+    registry.add(std::move(source));
+    registry.add(testing::row_assembler(32));
+    StageType sink;
+    sink.name = "collect";
+    sink.summary = "Keeps everything.";
+    sink.input = Payload::kBatch;
+    sink.factory =
+        SinkFactory([this, output](const StageConfig& config, const BuildContext& context) {
+          try {
+            context.files.add_output(output);
+          } catch (const std::runtime_error& error) {
+            throw ConfigError({{config.location(), error.what()}});
+          }
+          return std::make_unique<testing::CollectingSink>(testing::CollectingSink::Options(),
+                                                           collected_);
+        });
+    registry.add(std::move(sink));
+    return registry;
+  }
+
+  // What is wrong with a run of this configuration; empty where nothing is.
+  std::string problem(const std::string& input,
+                      const std::string& output,
+                      const std::string& run_options) {
+    const StageRegistry stages = registry(input, output);
+    const std::string config =
+        write("run.yaml", run_options + "pipeline: [numbers, rows, collect]\n");
+    try {
+      Pipeline(load_config(config, stages), stages).run();
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  testing::CollectingSink::Collected collected_;
+};
+
+TEST_F(FileClaimsPipelineTest, RefusesASinkThatWritesAnInput) {
+  const std::string shard = write("shard");
+  EXPECT_THAT(problem(shard, shard, ""), HasSubstr("is also an input of this run"));
+}
+
+TEST_F(FileClaimsPipelineTest, RefusesASinkThatWritesTheConfiguration) {
+  EXPECT_THAT(problem(write("shard"), path("run.yaml"), ""),
+              HasSubstr("run.yaml' is also an input of this run"));
+}
+
+TEST_F(FileClaimsPipelineTest, RefusesAQuarantineFileThatIsAnInput) {
+  const std::string shard = write("shard", "content");
+  const std::string quarantine = "quarantine: '" + shard + "'\n";
+  EXPECT_THAT(problem(shard, path("out"), "on_error: quarantine\n" + quarantine),
+              HasSubstr("option 'quarantine': '" + shard + "' is also an input of this run"));
+  EXPECT_EQ(std::filesystem::file_size(shard), 7U);
+  EXPECT_EQ(problem(shard, path("out"), "on_error: skip\n" + quarantine), "");  // not written
+}
+
+TEST_F(FileClaimsPipelineTest, RefusesAQuarantineFileThatASinkWrites) {
+  EXPECT_THAT(
+      problem(
+          write("shard"), path("out"), "on_error: quarantine\nquarantine: '" + path("out") + "'\n"),
+      HasSubstr("is written by another stage of this run too"));
+}
+
+TEST_F(FileClaimsPipelineTest, TellsWhatARunReads) {
+  const std::string shard = write("shard");
+  const StageRegistry stages = registry(shard, path("out"));
+  const std::string config = write("run.yaml", "pipeline: [numbers, rows, collect]\n");
+  const Pipeline pipeline(load_config(config, stages), stages);
+  EXPECT_TRUE(pipeline.reads(shard));
+  EXPECT_TRUE(pipeline.reads(config));
+  EXPECT_FALSE(pipeline.reads(path("out")));
+  EXPECT_FALSE(pipeline.reads(write("other")));
+}
+
+}  // namespace
+}  // namespace penstock
