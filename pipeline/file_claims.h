@@ -1,12 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <utility>
-
-#include <sys/types.h>
 
 namespace penstock {
 
@@ -26,7 +25,7 @@ class FileClaims {
   bool is_input(const std::string& path) const;
 
  private:
-  using File = std::pair<dev_t, ino_t>;
+  using File = std::pair<std::uint64_t, std::uint64_t>;  // device, inode
 
   static std::optional<File> find(const std::string& path);
   void check_against_inputs(const std::string& file, const std::string& output) const;
