@@ -29,8 +29,8 @@ void set_limit(RunSummary& summary, const std::string& name, std::string reason)
 }
 
 template <typename Figure>
-const StageSummary& highest(const RunSummary& summary, const Figure& figure) {
-  return *std::max_element(
+const StageSummary* highest(const RunSummary& summary, const Figure& figure) {
+  return &*std::max_element(
       summary.stages.begin(),
       summary.stages.end(),
       [&](const StageSummary& a, const StageSummary& b) { return figure(a) < figure(b); });
@@ -66,26 +66,26 @@ void judge_limit(RunSummary& summary) {
   if (summary.wall_seconds <= 0 || thread_seconds <= 0) {
     return;
   }
-  const StageSummary& own_thread =
+  const StageSummary* own_thread =
       highest(summary, [](const StageSummary& stage) { return stage.own_thread_seconds; });
-  const StageSummary& on_pool =
+  const StageSummary* on_pool =
       highest(summary, [](const StageSummary& stage) { return stage.busy_seconds; });
   const StageSummary& source = summary.stages.front();
-  const double own_thread_busy = own_thread.own_thread_seconds / summary.wall_seconds;
+  const double own_thread_busy = own_thread->own_thread_seconds / summary.wall_seconds;
   const double threads_busy = thread_seconds / (summary.wall_seconds * summary.threads);
   const double blocked = source.blocked_seconds / (summary.wall_seconds * source.width);
   const Node node = busiest_narrow_node(summary);
   const double node_busy = node.busy_seconds / (summary.wall_seconds * node.width);
   if (own_thread_busy >= kSaturated) {
     set_limit(summary,
-              own_thread.name,
+              own_thread->name,
               "its own thread was busy " + percent(own_thread_busy) +
                   " of the time, the pipeline's threads " + percent(threads_busy));
   } else if (threads_busy >= kSaturated) {
     set_limit(summary,
-              on_pool.name,
+              on_pool->name,
               "the threads were busy " + percent(threads_busy) + " of the time, and it took " +
-                  percent(on_pool.busy_seconds / thread_seconds) + " of that");
+                  percent(on_pool->busy_seconds / thread_seconds) + " of that");
   } else if (node_busy >= kSaturated) {
     set_limit(summary,
               node.busiest->name,
@@ -100,8 +100,8 @@ void judge_limit(RunSummary& summary) {
             percent(threads_busy));
   } else {
     set_limit(summary,
-              on_pool.name,
-              "it took the most time, " + percent(on_pool.busy_seconds / thread_seconds) +
+              on_pool->name,
+              "it took the most time, " + percent(on_pool->busy_seconds / thread_seconds) +
                   "; nothing was busy all the time (threads " + percent(threads_busy) + ")");
   }
 }
