@@ -254,11 +254,11 @@ TEST(Tokenize, WastesLittleMemoryOnTextsOfManyAndOfFewTokens) {
   }
 }
 
-TEST(Tokenize, SharesOneModelBetweenThreads) {
-  const std::vector<std::string> texts = sample_texts("sample_00.jsonl.zst", 40);
+// One instance a thread, all of one model and with the same texts.
+void expect_library_ids_on_threads(const std::vector<std::string>& texts, std::size_t num_threads) {
   const std::vector<Ids> expected = by_library(demo_model(), texts);
   const BuiltTransform stage(register_tokenize, "tokenize", {{"model", demo_model()}});
-  std::vector<std::vector<Ids>> found(4);
+  std::vector<std::vector<Ids>> found(num_threads);
   std::vector<std::thread> threads;
   threads.reserve(found.size());
   for (std::vector<Ids>& documents : found) {
@@ -275,30 +275,17 @@ TEST(Tokenize, SharesOneModelBetweenThreads) {
   }
 }
 
+TEST(Tokenize, SharesOneModelBetweenThreads) {
+  expect_library_ids_on_threads(sample_texts("sample_00.jsonl.zst", 40), 4);
+}
+
 TEST(Tokenize, EncodesLongDocumentsOfSeveralThreads) {
   const std::vector<std::string> samples = sample_texts("sample_00.jsonl.zst", 20);
   std::string text;
   for (std::size_t i = 0; text.size() <= std::size_t{1} << 20; ++i) {
     text += samples[i % samples.size()] + "\n";
   }
-  const std::vector<std::string> texts = {"short", text, "again short"};
-  const std::vector<Ids> expected = by_library(demo_model(), texts);
-  const BuiltTransform stage(register_tokenize, "tokenize", {{"model", demo_model()}});
-  std::vector<std::vector<Ids>> found(2);
-  std::vector<std::thread> threads;
-  threads.reserve(found.size());
-  for (std::vector<Ids>& documents : found) {
-    threads.emplace_back([&, instance = std::shared_ptr<Stage>(stage.make_instance())] {
-      documents =
-          by_document(std::get<TokenChunk>(instance->process_chunk(Chunk(make_documents(texts)))));
-    });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  for (const std::vector<Ids>& documents : found) {
-    EXPECT_TRUE(documents == expected);
-  }
+  expect_library_ids_on_threads({"short", text, "again short"}, 2);
 }
 
 TEST(Tokenize, TellsThatItReadsTheModel) {
