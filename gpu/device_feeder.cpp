@@ -13,14 +13,14 @@ DeviceFeeder::DeviceFeeder(Setup setup, StageMetrics& metrics)
   try {
     stage_ = stage.get();
   } catch (...) {
-    join_device_thread();
+    device_thread_.join();
     throw;
   }
 }
 
 DeviceFeeder::~DeviceFeeder() {
   cancel();
-  join_device_thread();
+  end_device_thread();
 }
 
 void DeviceFeeder::consume(std::shared_ptr<const Batch> batch, Completion done) {
@@ -41,12 +41,7 @@ void DeviceFeeder::consume(std::shared_ptr<const Batch> batch, Completion done) 
 }
 
 void DeviceFeeder::finish() {
-  {
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-  }
-  changed_.notify_one();
-  join_device_thread();
+  end_device_thread();
   if (error_) {
     std::rethrow_exception(error_);
   }
@@ -62,7 +57,12 @@ void DeviceFeeder::cancel() noexcept {
   changed_.notify_one();
 }
 
-void DeviceFeeder::join_device_thread() {
+void DeviceFeeder::end_device_thread() {
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  changed_.notify_one();
   if (device_thread_.joinable()) {
     device_thread_.join();
   }
@@ -89,6 +89,9 @@ void DeviceFeeder::run_device_thread(std::promise<DeviceStage*> ready) {
   } catch (...) {
     fail(std::current_exception());
   }
+  // Whatever ended the work: the stage is still handed batches until the feeder is told to end.
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return ended_; });
 }
 
 DeviceFeeder::Session DeviceFeeder::open_session() const {

@@ -65,7 +65,7 @@ class DeviceFeeder final : public Sink {
   void process(Session& session, Waiting waiting);
   // Fails what waits, and what will be consumed.
   void fail(std::exception_ptr error);
-  void join_device_thread();
+  void end_device_thread();
 
   const Setup setup_;
   StageMetrics& metrics_;
@@ -77,7 +77,7 @@ class DeviceFeeder final : public Sink {
   // Protected by mutex_.
   std::deque<Waiting> queue_;
   std::exception_ptr error_;  // of the device thread
-  bool ended_ = false;        // finish() was called
+  bool ended_ = false;        // nothing will be consumed any more
   bool cancelled_ = false;
 
   std::thread device_thread_;  // last: it uses everything above
