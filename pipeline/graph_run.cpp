@@ -25,6 +25,7 @@ namespace flow = oneapi::tbb::flow;
 // Multiplied with a chunk's bytes as it is read, for the text and the tokens that come of it; the
 // exact figure replaces it as soon as the chunk has been through the parallel stages.
 constexpr std::int64_t kReadCharge = 3;
+constexpr std::size_t kThreadStackBytes = std::size_t{8} << 20;
 
 // A message to a lane's reader.
 struct Credit {
@@ -547,6 +548,10 @@ TokenAccount RunCounters::account() const {
 
 bool run_graph(const GraphParts& parts, const std::stop_token& stop) {
   // More threads than processors are allowed when they are asked for.
+  // As much as the main thread commonly has: a deeply nested record needs more than oneTBB's 4 MiB
+  // in a build with sanitizers.
+  const oneapi::tbb::global_control allow_stack(oneapi::tbb::global_control::thread_stack_size,
+                                                kThreadStackBytes);
   const oneapi::tbb::global_control allow_threads(
       oneapi::tbb::global_control::max_allowed_parallelism,
       static_cast<std::size_t>(std::max(parts.threads, available_threads())));
