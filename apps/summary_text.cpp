@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -140,15 +141,24 @@ std::string limit_line(const RunSummary& summary) {
   return fmt::format("\n  limit: {}, because {}\n", summary.limiting_stage, summary.limit_reason);
 }
 
-std::string result_text(const Result& result) {
-  if (const auto* count = std::get_if<std::int64_t>(&result.value)) {
-    return grouped(*count);
+// The first of the numbers, and how many there are.
+std::string numbers_text(const std::vector<double>& numbers) {
+  constexpr std::size_t kShown = 8;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(numbers.size(), kShown); ++i) {
+    text += fmt::format("{}{:.4g}", i == 0 ? "" : ", ", numbers[i]);
   }
-  if (const auto* number = std::get_if<double>(&result.value)) {
-    return fmt::format("{:.6g}", *number);
-  }
-  return std::get<std::string>(result.value);
+  return numbers.size() <= kShown
+             ? text
+             : text + ", ... (" + grouped(static_cast<std::int64_t>(numbers.size())) + " in all)";
 }
+
+struct ResultText {
+  std::string operator()(std::int64_t count) const { return grouped(count); }
+  std::string operator()(double number) const { return fmt::format("{:.6g}", number); }
+  std::string operator()(const std::string& text) const { return text; }
+  std::string operator()(const std::vector<double>& numbers) const { return numbers_text(numbers); }
+};
 
 std::string sink_results(const SinkSummary& sink) {
   if (sink.results.empty()) {
@@ -160,7 +170,8 @@ std::string sink_results(const SinkSummary& sink) {
   }
   std::string text = "\n  " + sink.name + "\n";
   for (const Result& result : sink.results) {
-    text += fmt::format("    {:<{}}  {}\n", result.name, width, result_text(result));
+    text +=
+        fmt::format("    {:<{}}  {}\n", result.name, width, std::visit(ResultText{}, result.value));
   }
   return text;
 }

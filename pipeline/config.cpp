@@ -84,6 +84,41 @@ OptionParse parse_written(const std::string& stage,
   return parsed;
 }
 
+bool applies(const Option& option, const std::map<std::string, OptionValue>& values) {
+  if (!option.condition) {
+    return true;
+  }
+  const auto choice = values.find(option.condition->option);
+  return choice != values.end() && choice->second == OptionValue(option.condition->value);
+}
+
+// Reports the options that are written but belong to a choice that was not made. Where the choice
+// itself is wrong, there is nothing to tell of them.
+void report_misplaced(const std::string& stage,
+                      const std::vector<Option>& declared,
+                      const WrittenOptions& written,
+                      const std::map<std::string, OptionValue>& values,
+                      ConfigIssues& issues) {
+  for (const auto& [name, value] : written) {
+    bool is_misplaced = true;
+    std::string needed;
+    for (const Option& option : declared) {
+      if (option.name != name) {
+        continue;
+      }
+      if (applies(option, values) || !values.contains(option.condition->option)) {
+        is_misplaced = false;
+        break;
+      }
+      needed += (needed.empty() ? "" : " or ") + option.condition->option + ": " +
+                option.condition->value;
+    }
+    if (is_misplaced) {
+      issues.add(value.place, "option '" + name + "'" + of_stage(stage) + " is only for " + needed);
+    }
+  }
+}
+
 // `stage` is empty for the options of the run.
 StageConfig resolve(const std::string& stage,
                     const ConfigPlace& place,
@@ -93,6 +128,9 @@ StageConfig resolve(const std::string& stage,
   std::map<std::string, OptionValue> values;
   std::map<std::string, std::string> locations;
   for (const Option& option : declared) {
+    if (!applies(option, values)) {
+      continue;
+    }
     const auto found = written.find(option.name);
     if (found != written.end()) {
       const OptionParse parsed = parse_written(stage, option, found->second);
@@ -109,6 +147,7 @@ StageConfig resolve(const std::string& stage,
       issues.add(place, "stage '" + stage + "' needs the option '" + option.name + "'");
     }
   }
+  report_misplaced(stage, declared, written, values, issues);
   return {stage, issues.location(place), std::move(values), std::move(locations)};
 }
 

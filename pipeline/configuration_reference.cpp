@@ -102,6 +102,18 @@ std::string table_cell(const std::string& text) {
   return cell;
 }
 
+// What the option means, and where it is there at all.
+std::string meaning(const Option& option, std::string_view quote) {
+  if (!option.condition) {
+    return option.summary;
+  }
+  std::string condition = "With ";
+  condition.append(quote)
+      .append(option.condition->option + ": " + option.condition->value)
+      .append(quote);
+  return condition + ": " + option.summary;
+}
+
 std::string options_table(const std::vector<Option>& options) {
   std::string table = "| Option | Value | Default | Meaning |\n| --- | --- | --- | --- |\n";
   for (const Option& option : options) {
@@ -110,7 +122,7 @@ std::string options_table(const std::vector<Option>& options) {
             ? "required"
             : "`" + table_cell(format_value(*option.default_value, option.type)) + "`";
     table += "| `" + option.name + "` | " + table_cell(describe_type(option)) + " | " +
-             default_text + " | " + table_cell(option.summary) + " |\n";
+             default_text + " | " + table_cell(meaning(option, "`")) + " |\n";
   }
   return table;
 }
@@ -144,7 +156,7 @@ std::string option_text(const Option& option) {
       option.required() ? ", required"
                         : ", by default " + format_value(*option.default_value, option.type);
   return "\n" + wrap(option.name + ": " + describe_type(option) + value, 2) +
-         wrap(option.summary, 6);
+         wrap(meaning(option, ""), 6);
 }
 
 }  // namespace

@@ -347,6 +347,11 @@ Option Option::at_least(double lowest) && {
   return std::move(*this);
 }
 
+Option Option::only_with(std::string choice, std::string value) && {
+  condition = Condition{std::move(choice), std::move(value)};
+  return std::move(*this);
+}
+
 std::string describe_type(const Option& option) {
   switch (option.type) {
     case OptionType::kBoolean:

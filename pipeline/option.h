@@ -30,6 +30,13 @@ struct Option {
   std::optional<double> max;         // inclusive
   std::vector<std::string> choices;  // kText: the allowed values; empty means any
 
+  // The option is there only where another one, a choice declared before it, has this value.
+  struct Condition {
+    std::string option;
+    std::string value;
+  };
+  std::optional<Condition> condition;
+
   static Option boolean(std::string name, std::string summary);
   static Option integer(std::string name, std::string summary);
   static Option number(std::string name, std::string summary);
@@ -42,6 +49,7 @@ struct Option {
   Option or_else(OptionValue value) &&;
   Option in_range(double lowest, double highest) &&;
   Option at_least(double lowest) &&;
+  Option only_with(std::string choice, std::string value) &&;
 
   bool required() const { return !default_value; }
 };

@@ -13,10 +13,11 @@
 
 namespace penstock {
 
-// One figure that a sink reports at the end of a run, for the summary.
+// One figure, or a row of them, that a sink reports for the summary. NaN is a figure that is not
+// there.
 struct Result {
   std::string name;  // snake_case
-  std::variant<std::int64_t, double, std::string> value;
+  std::variant<std::int64_t, double, std::string, std::vector<double>> value;
 };
 
 // A Completion was destroyed unfulfilled. The error behind it, if there is one, is told instead.

@@ -1,6 +1,6 @@
 #include "pipeline/stage_registry.h"
 
-#include <set>
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -9,12 +9,40 @@
 namespace penstock {
 namespace {
 
+// Whether one configuration can have both.
+bool can_meet(const Option& a, const Option& b) {
+  return !a.condition || !b.condition || a.condition->option != b.condition->option ||
+         a.condition->value == b.condition->value;
+}
+
 void check_declared_once(const StageType& type) {
-  std::set<std::string> seen;
-  for (const Option& option : type.options) {
-    if (!seen.insert(option.name).second) {
-      throw std::logic_error("stage '" + type.name + "' declares the option '" + option.name +
+  const std::vector<Option>& options = type.options;
+  for (auto option = options.begin(); option != options.end(); ++option) {
+    const bool is_new = std::none_of(options.begin(), option, [&](const Option& earlier) {
+      return earlier.name == option->name && can_meet(earlier, *option);
+    });
+    if (!is_new) {
+      throw std::logic_error("stage '" + type.name + "' declares the option '" + option->name +
                              "' twice");
+    }
+  }
+}
+
+// A condition is about a choice that stands before it and has that value.
+void check_conditions(const StageType& type) {
+  for (const Option& option : type.options) {
+    if (!option.condition) {
+      continue;
+    }
+    const auto& [choice, value] = *option.condition;
+    const bool is_possible = std::any_of(
+        type.options.data(), &option, [&, &name = choice, &wanted = value](const Option& earlier) {
+          return earlier.name == name &&
+                 std::count(earlier.choices.begin(), earlier.choices.end(), wanted) > 0;
+        });
+    if (!is_possible) {
+      throw std::logic_error("stage '" + type.name + "' declares the option '" + option.name +
+                             "' for " + choice + ": " + value + ", which cannot be");
     }
   }
 }
@@ -43,6 +71,7 @@ void StageRegistry::add(StageType type) {
     type.options.push_back(on_error_option());
   }
   check_declared_once(type);
+  check_conditions(type);
   if (types_.contains(type.name)) {
     throw std::logic_error("stage '" + type.name + "' is registered twice");
   }

@@ -1,5 +1,6 @@
 #include "apps/summary_json.h"
 
+#include <cmath>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -111,6 +112,14 @@ TEST(SummaryJson, IsValidForARunThatDidNothing) {
   EXPECT_EQ(json["input"]["total_bytes"], nullptr);
   EXPECT_EQ(json["rates"]["tokens_per_second"], 0);
   EXPECT_EQ(json["sinks"], ordered_json::array());
+}
+
+TEST(SummaryJson, HasResultsOfManyNumbersAndOfNone) {
+  RunReport report = sample_report();
+  report.summary.sinks = {
+      {"device", {{"perplexity", std::vector<double>{1.5, 2}}, {"loss", std::nan("")}}}};
+  EXPECT_EQ(parsed(report)["sinks"][0]["results"],
+            ordered_json::parse(R"({"perplexity": [1.5, 2.0], "loss": null})"));
 }
 
 TEST(SummaryJson, ReplacesBytesThatAreNotUtf8) {

@@ -96,5 +96,16 @@ TEST(SummaryText, LeavesTheTotalOutWhereItIsNotKnown) {
   EXPECT_THAT(summary_text(report), HasSubstr("input      746 kB as stored"));
 }
 
+TEST(SummaryText, ShowsTheFirstOfManyNumbers) {
+  RunReport report = sample_report();
+  report.summary.sinks = {{"device",
+                           {{"few", std::vector<double>{1, 2.5}},
+                            {"many", std::vector<double>(1234, 7.0)},
+                            {"none", std::vector<double>{}}}}};
+  const std::string text = summary_text(report);
+  EXPECT_THAT(text, HasSubstr("few   1, 2.5\n"));
+  EXPECT_THAT(text, HasSubstr("many  7, 7, 7, 7, 7, 7, 7, 7, ... (1,234 in all)\n"));
+}
+
 }  // namespace
 }  // namespace penstock

@@ -424,6 +424,77 @@ TEST(Config, DeclaresDefaultsThatAreValid) {
   }
 }
 
+// ---- Options that are there with one value of a choice alone ------------------------------------
+
+// A sink whose options `size` differ with the shape.
+StageRegistry shapes() {
+  StageRegistry registry = fake_stages();
+  registry.add({"draw",
+                "Draws batches.",
+                Payload::kBatch,
+                Payload::kNone,
+                Ordering::kInOrder,
+                {Option::choice("shape", "What.", {"circle", "square", "text"}).or_else("circle"),
+                 Option::number("size", "Radius.").only_with("shape", "circle").or_else(1),
+                 Option::integer("size", "Side.").only_with("shape", "square"),
+                 Option::text("font", "Name.").only_with("shape", "text").or_else("serif")},
+                SinkFactory()});
+  return registry;
+}
+
+StageConfig draw(const std::string& options) {
+  const std::string yaml =
+      "pipeline: [{read: {paths: a}}, parse, {tokenize: {model: m}}, pack, {draw: " + options +
+      "}]";
+  return parse_config(yaml, "test.yaml", shapes()).stages.back();
+}
+
+std::string draw_error(const std::string& options) {
+  try {
+    draw(options);
+  } catch (const ConfigError& error) {
+    return error.issues().size() == 1 ? error.issues()[0].message : error.what();
+  }
+  return "accepted";
+}
+
+TEST(Config, TakesTheOptionThatBelongsToTheChoice) {
+  EXPECT_EQ(draw("{}").number("size"), 1);
+  EXPECT_EQ(draw("{size: 2.5}").number("size"), 2.5);
+  EXPECT_EQ(draw("{shape: square, size: 3}").integer("size"), 3);
+  EXPECT_EQ(draw("{size: 3, shape: square}").integer("size"), 3);
+  EXPECT_EQ(draw("{shape: text}").text("font"), "serif");
+}
+
+TEST(Config, HasNoOptionOfAnotherChoice) {
+  EXPECT_THROW(draw("{}").text("font"), std::logic_error);
+  EXPECT_THROW(draw("{shape: text}").number("size"), std::logic_error);
+}
+
+TEST(Config, RefusesAnOptionOfAnotherChoice) {
+  EXPECT_EQ(draw_error("{font: mono}"), "option 'font' of stage 'draw' is only for shape: text");
+  EXPECT_EQ(draw_error("{shape: text, size: 1}"),
+            "option 'size' of stage 'draw' is only for shape: circle or shape: square");
+}
+
+TEST(Config, NeedsARequiredOptionWithItsChoiceAlone) {
+  EXPECT_EQ(draw_error("{shape: circle}"), "accepted");
+  EXPECT_EQ(draw_error("{shape: square}"), "stage 'draw' needs the option 'size'");
+  EXPECT_THAT(draw_error("{shape: square, size: 1.5}"), HasSubstr("expected an integer"));
+}
+
+TEST(Config, TellsOfAWrongChoiceAlone) {
+  EXPECT_THAT(draw_error("{shape: cirle, size: 1}"), HasSubstr("did you mean 'circle'?"));
+}
+
+TEST(Config, ReferenceTellsWhichChoiceAnOptionBelongsTo) {
+  const StageRegistry registry = shapes();
+  const std::string page = configuration_reference(registry);
+  EXPECT_THAT(page, HasSubstr("| `size` | number | `1` | With `shape: circle`: Radius. |"));
+  EXPECT_THAT(page, HasSubstr("| `size` | integer | required | With `shape: square`: Side. |"));
+  EXPECT_THAT(describe_stage(*registry.find("draw")), HasSubstr("With shape: text: Name."));
+}
+
 TEST(Config, ReferenceHasEveryRunOptionOnce) {
   const std::string page = configuration_reference(StageRegistry());
   for (const Option& option : run_options()) {

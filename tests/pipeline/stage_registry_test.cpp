@@ -70,6 +70,31 @@ TEST(StageRegistry, RefusesAnOptionTwice) {
   EXPECT_EQ(registry.find("pack"), nullptr);
 }
 
+TEST(StageRegistry, TakesAnOptionOnceForEachChoice) {
+  StageRegistry registry;
+  StageType type = type_with("draw", SinkFactory());
+  type.options = {Option::choice("shape", "", {"circle", "square"}),
+                  Option::number("size", "").only_with("shape", "circle"),
+                  Option::integer("size", "").only_with("shape", "square")};
+  registry.add(type);
+  type.name = "paint";
+  type.options.push_back(Option::text("size", ""));
+  EXPECT_THROW(registry.add(type), std::logic_error);
+}
+
+TEST(StageRegistry, RefusesAConditionThatCannotBeMet) {
+  StageRegistry registry;
+  const Option shape = Option::choice("shape", "", {"circle"});
+  const Option size = Option::number("size", "").only_with("shape", "circle");
+  StageType type = type_with("draw", SinkFactory());
+  type.options = {size, shape};
+  EXPECT_THROW(registry.add(type), std::logic_error) << "declared before the choice";
+  type.options = {shape, Option::number("size", "").only_with("shape", "cube")};
+  EXPECT_THROW(registry.add(type), std::logic_error) << "a value that the choice does not have";
+  type.options = {size};
+  EXPECT_THROW(registry.add(type), std::logic_error) << "a choice that is not there";
+}
+
 TEST(StageRegistry, GivesSourcesAndTransformsTheirOnErrorOption) {
   StageRegistry registry;
   registry.add(type_with("read", SourceFactory()));
