@@ -12,7 +12,7 @@
 
 #include "tests/apps/blocked_streams.h"
 #include "tests/apps/subprocess.h"
-#include "tests/apps/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace penstock {
 namespace {

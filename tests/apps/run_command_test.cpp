@@ -13,7 +13,7 @@
 
 #include "apps/all_stages.h"
 #include "tests/apps/subprocess.h"
-#include "tests/apps/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace penstock {
 namespace {

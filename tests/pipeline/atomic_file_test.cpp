@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "pipeline/errors.h"
+#include "tests/temporary_folder.h"
 
 namespace penstock {
 namespace {
@@ -45,15 +46,6 @@ class FileSizeLimit {
 
 class AtomicFileTest : public ::testing::Test {
  protected:
-  AtomicFileTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "atomic_file_XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) {
-      throw std::runtime_error("cannot create a temporary folder");
-    }
-    folder_ = pattern;
-  }
-  ~AtomicFileTest() override { std::filesystem::remove_all(folder_); }
-
   std::string path() const { return (folder_ / "x.npy").string(); }
   std::string partial_path() const { return path() + ".partial"; }
 
@@ -73,7 +65,8 @@ class AtomicFileTest : public ::testing::Test {
     return "accepted";
   }
 
-  std::filesystem::path folder_;
+  const TemporaryFolder temporary_folder_;
+  const std::filesystem::path folder_ = temporary_folder_.path();
 };
 
 TEST_F(AtomicFileTest, PublishesOnlyAtCommit) {

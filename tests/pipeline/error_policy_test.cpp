@@ -12,9 +12,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "pipeline/errors.h"
+#include "tests/temporary_folder.h"
 
 namespace penstock {
 namespace {
@@ -56,15 +56,6 @@ std::string record_error(Call call) {
 
 class ErrorPolicyTest : public ::testing::Test {
  protected:
-  ErrorPolicyTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "error_policy_XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) {
-      throw std::runtime_error("cannot create a temporary folder");
-    }
-    folder_ = pattern;
-  }
-  ~ErrorPolicyTest() override { std::filesystem::remove_all(folder_); }
-
   std::string path() const { return (folder_ / "bad.jsonl").string(); }
 
   std::string quarantined() const {
@@ -72,7 +63,8 @@ class ErrorPolicyTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
-  std::filesystem::path folder_;
+  const TemporaryFolder temporary_folder_;
+  const std::filesystem::path folder_ = temporary_folder_.path();
 };
 
 TEST_F(ErrorPolicyTest, DescribesStagePositionReasonAndBeginning) {

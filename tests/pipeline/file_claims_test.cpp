@@ -15,6 +15,7 @@
 #include "pipeline/errors.h"
 #include "pipeline/pipeline.h"
 #include "tests/fakes.h"
+#include "tests/temporary_folder.h"
 
 namespace penstock {
 namespace {
@@ -23,15 +24,6 @@ using ::testing::HasSubstr;
 
 class FileClaimsTest : public ::testing::Test {
  protected:
-  FileClaimsTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "file_claims_XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) {
-      throw std::runtime_error("cannot create a temporary folder");
-    }
-    folder_ = pattern;
-  }
-  ~FileClaimsTest() override { std::filesystem::remove_all(folder_); }
-
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
   std::string write(const std::string& name, const std::string& content = "") const {
@@ -49,7 +41,8 @@ class FileClaimsTest : public ::testing::Test {
     return "";
   }
 
-  std::filesystem::path folder_;
+  const TemporaryFolder temporary_folder_;
+  const std::filesystem::path folder_ = temporary_folder_.path();
 };
 
 TEST_F(FileClaimsTest, RefusesAnOutputThatIsAnInput) {

@@ -14,6 +14,7 @@
 
 #include "pipeline/errors.h"
 #include "tests/fakes.h"
+#include "tests/temporary_folder.h"
 
 namespace penstock {
 namespace {
@@ -379,11 +380,8 @@ TEST(Pipeline, EndsARunWithTooManyRejectsAtTheSamePlaceWhateverTheTiming) {
 }
 
 TEST(Pipeline, WritesQuarantinedRecordsInStreamOrder) {
-  std::string folder_name =
-      (std::filesystem::temp_directory_path() / "penstock_pipeline_XXXXXX").string();
-  ASSERT_NE(mkdtemp(folder_name.data()), nullptr);
-  const std::filesystem::path folder = folder_name;
-  const std::string path = folder / "quarantine.jsonl";
+  const TemporaryFolder folder;
+  const std::string path = folder.path("quarantine.jsonl");
   FakeRun run;
   run.threads = 8;
   run.run_options = "on_error: quarantine\nquarantine: " + path;
@@ -397,7 +395,6 @@ TEST(Pipeline, WritesQuarantinedRecordsInStreamOrder) {
   ASSERT_EQ(lines.size(), 4u);
   EXPECT_THAT(lines[1], HasSubstr(R"("record":50)"));
   EXPECT_THAT(lines[1], HasSubstr(R"("stage":"picky")"));
-  std::filesystem::remove_all(folder);
 }
 
 TEST(Pipeline, NamesAStageThatLosesRejects) {

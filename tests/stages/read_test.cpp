@@ -28,6 +28,7 @@
 
 #include "tests/stages/compress.h"
 #include "tests/stages/redirected_input.h"
+#include "tests/temporary_folder.h"
 
 namespace penstock {
 namespace {
@@ -150,15 +151,6 @@ std::string sample_lines(std::size_t size) {
 
 class ReadTest : public ::testing::Test {
  protected:
-  ReadTest() {
-    std::string pattern = ::testing::TempDir() + "read_XXXXXX";
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~ReadTest() override {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
-
   std::string write(const std::string& name, std::string_view content) const {
     std::string path = folder_ + "/" + name;
     std::ofstream(path, std::ios::binary) << content;
@@ -166,7 +158,8 @@ class ReadTest : public ::testing::Test {
   }
 
  private:
-  std::string folder_;
+  const TemporaryFolder temporary_folder_;
+  const std::string folder_ = temporary_folder_.path();
 };
 
 TEST_F(ReadTest, CutsByContentWhateverTheFormat) {

@@ -10,9 +10,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "tests/stages/redirected_input.h"
+#include "tests/temporary_folder.h"
 
 namespace penstock {
 namespace {
@@ -24,15 +24,6 @@ using testing::RedirectedInput;
 
 class ShardListTest : public ::testing::Test {
  protected:
-  ShardListTest() {
-    std::string pattern = ::testing::TempDir() + "shard_list_XXXXXX";
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~ShardListTest() override {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
-
   std::string path(const std::string& name) const { return folder_ + "/" + name; }
 
   void write(const std::string& name, const std::string& content = "text\n") const {
@@ -63,7 +54,8 @@ class ShardListTest : public ::testing::Test {
   }
 
  private:
-  std::string folder_;
+  const TemporaryFolder temporary_folder_;
+  const std::string folder_ = temporary_folder_.path();
 };
 
 TEST_F(ShardListTest, SortsTheMatchesOfAPatternBytewise) {

@@ -17,10 +17,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "pipeline/errors.h"
 #include "stages/npy.h"
+#include "tests/temporary_folder.h"
 
 namespace penstock {
 namespace {
@@ -74,15 +74,6 @@ void consume(Sink& sink, Batch batch) {
 
 class WriteNpyTest : public ::testing::Test {
  protected:
-  WriteNpyTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "write_npy_XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) {
-      throw std::runtime_error("cannot create a temporary folder");
-    }
-    folder_ = pattern;
-  }
-  ~WriteNpyTest() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path path() const { return folder_ / "t.npy"; }
 
   static std::unique_ptr<Sink> make_sink(const std::string& path,
@@ -105,7 +96,8 @@ class WriteNpyTest : public ::testing::Test {
     return make_sink(path().string(), stream);
   }
 
-  std::filesystem::path folder_;
+  const TemporaryFolder temporary_folder_;
+  const std::filesystem::path folder_ = temporary_folder_.path();
 };
 
 TEST_F(WriteNpyTest, WritesRowsAsOneArrayOf16Bits) {

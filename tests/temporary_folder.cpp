@@ -1,4 +1,4 @@
-#include "tests/apps/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 #include <cstdlib>
 #include <filesystem>
