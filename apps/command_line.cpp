@@ -57,6 +57,12 @@ void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
                    request.run.summary_path,
                    "Also write the summary, as JSON; - prints it instead of the text")
       ->type_name("FILE");
+  command
+      ->add_option("--trace",
+                   request.run.trace_path,
+                   "Also write what each thread and each GPU stream did when, as a time line for "
+                   "ui.perfetto.dev")
+      ->type_name("FILE");
   command->add_flag("--quiet", request.run.quiet, "Print neither progress nor summary");
   command->footer(
       "Exit status: 0 finished, 1 failed, 2 wrong configuration, 130 stopped with Ctrl-C, "

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <future>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "apps/exit_status.h"
+#include "apps/number_text.h"
 #include "apps/progress_reporter.h"
 #include "apps/run_report.h"
 #include "apps/standard_streams.h"
@@ -25,6 +27,7 @@
 #include "pipeline/config.h"
 #include "pipeline/errors.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/trace_file.h"
 
 namespace penstock {
 namespace {
@@ -70,10 +73,13 @@ class Run {
     pipeline_ = std::make_unique<Pipeline>(
         load_config(options.config_path, registry, options.overrides), registry);
     if (!options.summary_path.empty() && !summary_is_printed()) {
-      if (pipeline_->reads(options.summary_path)) {
-        throw FileError("the summary '" + options.summary_path + "' is also an input of this run");
-      }
+      check_is_no_input("the summary", options.summary_path);
       summary_file_.emplace(options.summary_path);
+    }
+    if (!options.trace_path.empty()) {
+      check_is_no_input("the trace", options.trace_path);
+      trace_ = std::make_shared<TraceFile>(options.trace_path);
+      pipeline_->listen(trace_);
     }
   }
 
@@ -83,10 +89,11 @@ class Run {
       progress_.emplace(*pipeline_);
     }
     phase_ = Phase::kRunning;
-    const RunReport report = run_pipeline();
+    RunReport report = run_pipeline();
     if (phase_.exchange(Phase::kReporting) == Phase::kReporting) {
       signals_.end();  // does not return: its thread is ending the process
     }
+    warn_of_trace(report);
     const bool reported = write_report(report);
     reported_.set_value();
     signals_.end();
@@ -103,6 +110,12 @@ class Run {
 
  private:
   enum class Phase { kPreparing, kRunning, kReporting };
+
+  void check_is_no_input(const std::string& what, const std::string& path) const {
+    if (pipeline_->reads(path)) {
+      throw FileError(what + " '" + path + "' is also an input of this run");
+    }
+  }
 
   RunReport run_pipeline() {
     try {
@@ -137,23 +150,45 @@ class Run {
   void report_stuck() {
     RunSummary summary = pipeline_->progress();
     std::string error = stuck_error(summary);
-    const RunReport report = {
+    RunReport report = {
         RunStatus::kStopped, std::move(error), options_.config_path, started_, std::move(summary)};
-    const std::string file_error = error_of([&] { write_summary_file(report); });
+    warn_of_trace(report);
+    const std::string file_errors = write_files(report);
     stop_progress();
-    write_standard_error(messages(report) + file_error);
+    write_standard_error(messages(report) + file_errors);
     error_of([&] { print_summary(report); });
     reported_.set_value();
   }
 
-  // Returns whether everything could be written; says why where it could not. The file comes first:
+  // Returns whether everything could be written; says why where it could not. The files come first:
   // a pipe or a terminal may never take the rest.
   bool write_report(const RunReport& report) {
-    const std::string file_error = error_of([&] { write_summary_file(report); });
+    const std::string file_errors = write_files(report);
     stop_progress();
     const std::string print_error = error_of([&] { print_summary(report); });
-    write_standard_error(messages(report) + file_error + print_error);
-    return file_error.empty() && print_error.empty();
+    write_standard_error(messages(report) + file_errors + print_error);
+    return file_errors.empty() && print_error.empty();
+  }
+
+  void warn_of_trace(RunReport& report) const {
+    const std::int64_t dropped = trace_ ? trace_->num_dropped() : 0;
+    if (dropped > 0) {
+      report.summary.warnings.push_back(fmt::format(
+          "the trace '{}' holds the first {} spans of the run; {} later ones are not in it",
+          options_.trace_path,
+          grouped(TraceFile::kMaxEvents),
+          grouped(dropped)));
+    }
+  }
+
+  // Returns what went wrong, as lines. The trace comes last: it may be large.
+  std::string write_files(const RunReport& report) {
+    const std::string summary_error = error_of([&] { write_summary_file(report); });
+    return summary_error + error_of([&] {
+             if (trace_) {
+               trace_->finish();
+             }
+           });
   }
 
   void stop_progress() {
@@ -190,6 +225,7 @@ class Run {
   const RunOptions& options_;
   std::unique_ptr<Pipeline> pipeline_;
   std::optional<AtomicFile> summary_file_;
+  std::shared_ptr<TraceFile> trace_;  // the pipeline keeps it too
   std::chrono::system_clock::time_point started_;
   std::optional<ProgressReporter> progress_;
   std::atomic<Phase> phase_{Phase::kPreparing};  // who sets kReporting reports

@@ -12,6 +12,7 @@ struct RunOptions {
   std::vector<std::string> overrides;
   std::string summary_path;  // JSON; empty: none; "-": standard output, instead of the text
   bool quiet = false;        // neither progress nor text, only errors and warnings
+  std::string trace_path;    // time line for ui.perfetto.dev; empty: none
 };
 
 // `penstock run`: returns the exit status. Throws ConfigError and FileError for what is wrong

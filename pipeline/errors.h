@@ -1,5 +1,6 @@
 #pragma once
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -46,5 +47,19 @@ std::string error_text(int error_number);
 
 // "outer: cause: cause of the cause", from std::throw_with_nested.
 std::string full_message(const std::exception& error);
+
+// `error` with the cause nested inside, as std::throw_with_nested would throw it.
+template <typename Error>
+std::exception_ptr with_cause(const Error& error, const std::exception_ptr& cause) {
+  try {
+    try {
+      std::rethrow_exception(cause);
+    } catch (...) {
+      std::throw_with_nested(error);
+    }
+  } catch (...) {
+    return std::current_exception();
+  }
+}
 
 }  // namespace penstock

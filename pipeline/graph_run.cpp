@@ -84,6 +84,16 @@ int lane_window(int threads, int lanes) {
   return 2 + 2 * ((threads + lanes - 1) / lanes);
 }
 
+bool is_dropped_batch(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const DroppedBatch&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 // A lane's reader: its serial node's body is the only one to touch it.
 struct Lane {
   std::int64_t used_bytes = 0;
@@ -416,10 +426,10 @@ class GraphRun {
     const Batch& batch = *parcel.batch;
     const std::int64_t index = batch.index;
     Completion::Callback callback =
-        [this, &sink, shipment, &parcel, index, &gateway](std::exception_ptr error) {
+        [this, &sink, shipment, &parcel, index, &gateway](const std::exception_ptr& error) {
           const ReleaseWait release{gateway};
           if (error) {
-            fail_sink(sink, index, std::move(error));
+            fail_sink(sink, index, error);
           } else {
             complete(*shipment, parcel);
           }
@@ -455,23 +465,11 @@ class GraphRun {
     }
   }
 
-  void fail_sink(const BuiltSink& sink, std::int64_t batch_index, std::exception_ptr error) {
-    bool dropped = false;
-    try {
-      try {
-        std::rethrow_exception(std::move(error));
-      } catch (const DroppedBatch&) {
-        dropped = true;
-        throw;
-      }
-    } catch (...) {
-      try {
-        std::throw_with_nested(
-            StageError("sink '" + sink.label + "' failed on batch " + std::to_string(batch_index)));
-      } catch (...) {
-        fail(std::current_exception(), dropped);
-      }
-    }
+  void fail_sink(const BuiltSink& sink, std::int64_t batch_index, const std::exception_ptr& error) {
+    fail(with_cause(
+             StageError("sink '" + sink.label + "' failed on batch " + std::to_string(batch_index)),
+             error),
+         is_dropped_batch(error));
   }
 
   // ---- the end

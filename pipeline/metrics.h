@@ -4,16 +4,28 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 
+#include "pipeline/span.h"
+
 namespace penstock {
+
+// Whose threads a clock times.
+enum class TimedThread { kOfPipeline, kOfStage };
 
 // Time that threads spend in something, calls that have not returned yet included. Any thread
 // enters, leaves and reads.
 class BusyClock {
  public:
+  // Passes nothing on.
+  BusyClock() = default;
+  // Passes every call on as a span of this name. `name` and `listeners` outlive the clock.
+  BusyClock(const std::string& name, TimedThread thread, const SpanListeners& listeners)
+      : name_(&name), thread_(thread), listeners_(&listeners) {}
+
   std::int64_t total_ns() const {
     const std::lock_guard lock(mutex_);
     return finished_ns_ + inside_ * now_ns() - entered_ns_;
@@ -32,6 +44,13 @@ class BusyClock {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
   }
 
+  bool is_heard() const { return listeners_ != nullptr && !listeners_->is_empty(); }
+  void pass_on(std::int64_t begin_ns, std::int64_t end_ns) const noexcept;
+
+  const std::string* const name_ = nullptr;
+  const TimedThread thread_ = TimedThread::kOfPipeline;
+  const SpanListeners* const listeners_ = nullptr;
+
   mutable std::mutex mutex_;
   // Protected by mutex_.
   std::int64_t finished_ns_ = 0;  // of calls that have returned
@@ -39,7 +58,7 @@ class BusyClock {
   std::int64_t entered_ns_ = 0;   // sum of the times at which they were entered
 };
 
-// Counts the time from its construction to its destruction.
+// Counts the time from its construction to its destruction, and passes it on to those who listen.
 class BusyTimer {
  public:
   explicit BusyTimer(BusyClock& clock) : clock_(clock), entered_ns_(BusyClock::now_ns()) {
@@ -51,10 +70,15 @@ class BusyTimer {
   BusyTimer& operator=(const BusyTimer&) = delete;
   ~BusyTimer() {
     const std::int64_t left_ns = BusyClock::now_ns();
-    const std::lock_guard lock(clock_.mutex_);
-    --clock_.inside_;
-    clock_.entered_ns_ -= entered_ns_;
-    clock_.finished_ns_ += left_ns - entered_ns_;
+    {
+      const std::lock_guard lock(clock_.mutex_);
+      --clock_.inside_;
+      clock_.entered_ns_ -= entered_ns_;
+      clock_.finished_ns_ += left_ns - entered_ns_;
+    }
+    if (clock_.is_heard()) {
+      clock_.pass_on(entered_ns_, left_ns);
+    }
   }
 
  private:
@@ -67,6 +91,12 @@ class BusyTimer {
 struct StageMetrics {
   StageMetrics(std::string stage_name, int stage_width)
       : name(std::move(stage_name)), width(stage_width) {}
+  // Whose clocks pass on what they time.
+  StageMetrics(std::string stage_name, int stage_width, const SpanListeners& listeners)
+      : name(std::move(stage_name)),
+        width(stage_width),
+        busy(name, TimedThread::kOfPipeline, listeners),
+        own_thread(name, TimedThread::kOfStage, listeners) {}
 
   const std::string name;
   // Set while the pipeline is built.
@@ -89,13 +119,24 @@ struct StageMetrics {
 // and keep their address.
 class Metrics {
  public:
+  Metrics() = default;
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
   StageMetrics& add(std::string name, int width) {
-    return rows_.emplace_back(std::move(name), width);
+    return rows_.emplace_back(std::move(name), width, listeners_);
   }
   std::deque<StageMetrics>& rows() { return rows_; }
   const std::deque<StageMetrics>& rows() const { return rows_; }
 
+  // Passes on to `listener` what every row is busy with from now on, and what pass_on() is given.
+  // Any thread.
+  void listen(std::shared_ptr<SpanListener> listener) { listeners_.add(std::move(listener)); }
+  // For spans that no clock times, such as a device's. Any thread.
+  void pass_on(const Span& span) const noexcept { listeners_.pass_on(span); }
+
  private:
+  SpanListeners listeners_;  // the rows refer to it
   std::deque<StageMetrics> rows_;
 };
 

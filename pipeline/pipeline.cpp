@@ -108,6 +108,8 @@ class Pipeline::Implementation {
     }
   }
 
+  void listen(std::shared_ptr<SpanListener> listener) { metrics_.listen(std::move(listener)); }
+
   RunSummary run(const std::stop_token& stop) {
     if (started_.exchange(true)) {
       throw std::logic_error("a pipeline runs once");
@@ -400,6 +402,10 @@ Pipeline::Pipeline(const PipelineConfig& config,
     : implementation_(std::make_unique<Implementation>(config, registry, std::move(sinks))) {}
 
 Pipeline::~Pipeline() = default;
+
+void Pipeline::listen(std::shared_ptr<SpanListener> listener) {
+  implementation_->listen(std::move(listener));
+}
 
 RunSummary Pipeline::run(std::stop_token stop) {
   return implementation_->run(stop);

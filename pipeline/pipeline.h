@@ -11,6 +11,7 @@
 #include "pipeline/config.h"
 #include "pipeline/metrics.h"
 #include "pipeline/sink.h"
+#include "pipeline/span.h"
 #include "pipeline/stage_registry.h"
 
 namespace penstock {
@@ -99,6 +100,9 @@ class Pipeline {
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
+
+  // Passes on every span from now on to `listener`, which is kept as long as the pipeline.
+  void listen(std::shared_ptr<SpanListener> listener);
 
   // Runs to the end of the input, to the first failure in stream order (thrown), or until `stop`
   // is requested (RunSummary::stopped). The calling thread is one of the `threads`.

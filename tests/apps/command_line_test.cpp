@@ -4,6 +4,8 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::AllOf;
+using testing::Contains;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -82,6 +85,8 @@ class CommandLineTest : public testing::Test {
   }
 
   nlohmann::json summary() const { return nlohmann::json::parse(read_file(path("run.json"))); }
+
+  nlohmann::json trace() const { return nlohmann::json::parse(read_file(path("trace.json"))); }
 
   TemporaryFolder folder_;
 };
@@ -213,6 +218,88 @@ TEST_F(CommandLineTest, RefusesASummaryInThePlaceOfAnInput) {
   EXPECT_FALSE(fs::exists(path("out.npy")));
 }
 
+TEST_F(CommandLineTest, WritesATraceOfEveryStage) {
+  const Finished run = penstock(
+      {"run", path("config.yaml"), "--trace", path("trace.json"), "--summary", path("run.json")});
+  ASSERT_EQ(run.status, 0) << run.errors;
+  std::map<std::string, double> microseconds;
+  std::set<std::string> threads;
+  const nlohmann::json written = trace();
+  for (const nlohmann::json& event : written["traceEvents"]) {
+    if (event["ph"] == "X") {
+      microseconds[event["name"]] += event["dur"].get<double>();
+    } else if (event["name"] == "thread_name") {
+      threads.insert(event["args"]["name"]);
+    }
+  }
+  // What the trace and the summary say of a stage is the same.
+  for (const nlohmann::json& stage : summary()["stages"]) {
+    const double seconds =
+        stage["busy_seconds"].get<double>() + stage["own_thread_seconds"].get<double>();
+    EXPECT_NEAR(microseconds[stage["name"]], 1e6 * seconds, 1) << stage["name"];
+  }
+  EXPECT_THAT(threads, Contains("worker 0"));
+  EXPECT_THAT(threads, Not(Contains("worker 2")));
+}
+
+TEST_F(CommandLineTest, TracesTheDeviceThread) {
+  const Finished run = penstock({"run",
+                                 PENSTOCK_SOURCE_DIR "/configs/demo.yaml",
+                                 "--set",
+                                 "read.paths=" + kSample + "*.jsonl.zst",
+                                 "--set",
+                                 "tokenize.model=" + kSample + "demo_bpe_8k_bytefallback.model",
+                                 "--set",
+                                 "device.kind=cpu",
+                                 "--trace",
+                                 path("trace.json")});
+  ASSERT_EQ(run.status, 0) << run.errors;
+  EXPECT_THAT(read_file(path("trace.json")), HasSubstr(R"("args":{"name":"device"}})"));
+}
+
+TEST_F(CommandLineTest, WritesATraceOfAFailedRun) {
+  write_config("bad.yaml", kBad + "json_bad_escape.jsonl.zst");
+  const Finished run = penstock({"run", path("bad.yaml"), "--trace", path("trace.json")});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_FALSE(trace()["traceEvents"].empty());
+}
+
+TEST_F(CommandLineTest, RefusesAnUnwritableTraceBeforeAnyWork) {
+  const Finished run =
+      penstock({"run", path("config.yaml"), "--trace", path("no_folder/trace.json")});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.errors, HasSubstr("no_folder/trace.json"));
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+}
+
+TEST_F(CommandLineTest, RefusesATraceInThePlaceOfAnInput) {
+  const auto size = fs::file_size(path("config.yaml"));
+  const Finished run = penstock({"run", path("config.yaml"), "--trace", path("config.yaml")});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.errors, HasSubstr("the trace '" + path("config.yaml") + "' is also an input"));
+  EXPECT_EQ(fs::file_size(path("config.yaml")), size);
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+}
+
+TEST_F(CommandLineTest, RefusesATraceInThePlaceOfAnotherOutput) {
+  for (const std::string& other : {path("out.npy"), path("run.json")}) {
+    const Finished run =
+        penstock({"run", path("config.yaml"), "--summary", path("run.json"), "--trace", other});
+    EXPECT_EQ(run.status, 2);
+    EXPECT_THAT(run.errors, HasSubstr("cannot write '" + other + "'"));
+    EXPECT_FALSE(fs::exists(path("out.npy")));
+  }
+}
+
+TEST_F(CommandLineTest, SaysWhyTheTraceIsMissing) {
+  const Finished run = shell("ulimit -f 1; exec " + kPenstock + " run '" + path("config.yaml") +
+                             "' --quiet --trace '" + path("trace.json") + "'");
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.errors,
+              HasSubstr("\npenstock: cannot write '" + path("trace.json") + "': File too large\n"));
+  EXPECT_FALSE(fs::exists(path("trace.json")));
+}
+
 TEST_F(CommandLineTest, FailsWhenStandardOutputIsFull) {
   if (!fs::exists("/dev/full")) {
     GTEST_SKIP() << "needs /dev/full";
@@ -306,10 +393,16 @@ TEST_F(CommandLineTest, StopsInspectingOnCtrlCWhenNobodyTakesTheRows) {
   expect_soon_gone(process, {SIGINT}, -SIGINT);
 }
 
-TEST_F(CommandLineTest, StopsOnCtrlCWithASummary) {
-  Subprocess process(
-      command({"run", path("config.yaml"), "--set", "read.paths=-", "--summary", path("run.json")}),
-      folder_.path());
+TEST_F(CommandLineTest, StopsOnCtrlCWithASummaryAndATrace) {
+  Subprocess process(command({"run",
+                              path("config.yaml"),
+                              "--set",
+                              "read.paths=-",
+                              "--summary",
+                              path("run.json"),
+                              "--trace",
+                              path("trace.json")}),
+                     folder_.path());
   write_text(process);
   const auto start = std::chrono::steady_clock::now();
   process.send(SIGINT);
@@ -319,6 +412,7 @@ TEST_F(CommandLineTest, StopsOnCtrlCWithASummary) {
   EXPECT_THAT(run.output, StartsWith("Stopped after "));
   EXPECT_THAT(run.errors, IsEmpty());
   EXPECT_EQ(summary()["status"], "stopped");
+  EXPECT_FALSE(trace()["traceEvents"].empty());
   EXPECT_FALSE(fs::exists(path("out.npy")));
 }
 

@@ -65,7 +65,12 @@ class RunCommandDeathTest : public testing::Test {
       return std::make_unique<Stuck>(signals);
     });
     registry.add(std::move(type));
-    return run_command({folder_.path("config.yaml"), {}, folder_.path("run.json"), true}, registry);
+    RunOptions options;
+    options.config_path = folder_.path("config.yaml");
+    options.summary_path = folder_.path("run.json");
+    options.trace_path = folder_.path("trace.json");
+    options.quiet = true;
+    return run_command(options, registry);
   }
 
   TemporaryFolder folder_;
@@ -78,6 +83,8 @@ TEST_F(RunCommandDeathTest, EndsTheProcessWhenASinkDoesNotReturn) {
   const auto summary = nlohmann::json::parse(read_file(folder_.path("run.json")));
   EXPECT_EQ(summary["status"], "stopped");
   EXPECT_THAT(summary["error"], HasSubstr("stage 'stuck' did not return"));
+  const auto trace = nlohmann::json::parse(read_file(folder_.path("trace.json")));
+  EXPECT_FALSE(trace["traceEvents"].empty());
 }
 
 TEST_F(RunCommandDeathTest, EndsTheProcessAtASecondSignal) {

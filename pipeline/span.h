@@ -1,0 +1,48 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <shared_mutex>
+#include <string_view>
+#include <vector>
+
+namespace penstock {
+
+// A stretch of time in which something worked. Valid while it is passed on.
+struct Span {
+  std::string_view name;        // what worked: a row of Metrics, or a kernel or copy of a device
+  std::string_view device;      // "cuda:0"; empty for the threads of this process
+  std::int64_t track = 0;       // the thread or the device's stream; unique within `device`
+  std::string_view track_name;  // empty: one of the pipeline's threads
+  // Nanoseconds of std::chrono::steady_clock.
+  std::int64_t begin_ns = 0;
+  std::int64_t end_ns = 0;
+};
+
+// Hears of every span of a run, as soon as it is over (a device's: a little later). Any thread; in
+// no order.
+class SpanListener {
+ public:
+  SpanListener() = default;
+  SpanListener(const SpanListener&) = delete;
+  SpanListener& operator=(const SpanListener&) = delete;
+  virtual ~SpanListener() = default;
+
+  virtual void add(const Span& span) noexcept = 0;
+};
+
+// Those who listen. Any thread; a listener is kept as long as the others.
+class SpanListeners {
+ public:
+  void add(std::shared_ptr<SpanListener> listener);
+  bool is_empty() const { return is_empty_.load(std::memory_order_relaxed); }
+  void pass_on(const Span& span) const noexcept;
+
+ private:
+  std::atomic<bool> is_empty_{true};
+  mutable std::shared_mutex mutex_;
+  std::vector<std::shared_ptr<SpanListener>> listeners_;  // protected by mutex_
+};
+
+}  // namespace penstock
