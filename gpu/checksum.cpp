@@ -1,22 +1,11 @@
 #include "gpu/checksum.h"
 
-#include <iomanip>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 
 #include "gpu/stream_checksum.h"
 
 namespace penstock::gpu {
-namespace {
-
-std::string hexadecimal(std::uint64_t value) {
-  std::ostringstream text;
-  text << "0x" << std::hex << std::setw(16) << std::setfill('0') << value;
-  return text.str();
-}
-
-}  // namespace
 
 void Checksum::hand_over(const Batch& batch) {
   sent_ += stream_checksum(batch.tokens, cells_sent_);
@@ -27,13 +16,13 @@ std::vector<Result> Checksum::results() {
   const Arrived here = arrived();
   if (sent_ != here.checksum || cells_sent_ != here.cells) {
     throw std::runtime_error("what arrived on the device is not what was sent: checksum " +
-                             hexadecimal(here.checksum) + " of " + std::to_string(here.cells) +
-                             " tokens, sent " + hexadecimal(sent_) + " of " +
+                             checksum_text(here.checksum) + " of " + std::to_string(here.cells) +
+                             " tokens, sent " + checksum_text(sent_) + " of " +
                              std::to_string(cells_sent_));
   }
   return {{"batches", here.batches},
           {"tokens", here.tokens},
-          {"checksum", hexadecimal(here.checksum)},
+          {"checksum", checksum_text(here.checksum)},
           {"verified", std::string("every token arrived once, whole and in order")}};
 }
 

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "gpu/device_stage.h"
-#include "pipeline/stage_config.h"
 
 namespace penstock::gpu {
 
@@ -29,6 +28,8 @@ class StagingSlot {
   virtual void release() = 0;
 };
 
+enum class Backend { kHost, kCuda };
+
 // A device that batches are fed to. Made, used and destroyed by the device thread alone.
 class Device {
  public:
@@ -37,13 +38,10 @@ class Device {
   Device& operator=(const Device&) = delete;
   virtual ~Device() = default;
 
+  virtual Backend backend() const = 0;
   // "cpu", "cuda:0 (NVIDIA H100 80GB HBM3, 80 GiB)"
   virtual std::string describe() const = 0;
   virtual std::unique_ptr<StagingSlot> make_slot(const BatchShape& shape) = 0;
-  // Throws std::logic_error for a name that the backend does not have.
-  virtual std::unique_ptr<DeviceStage> make_stage(const std::string& name,
-                                                  const StageConfig& config,
-                                                  const BatchShape& shape) = 0;
   // What the stage's work is enqueued on.
   virtual DeviceStream compute_stream() const = 0;
 };

@@ -2,6 +2,9 @@
 
 #include <stdexcept>
 
+#include "gpu/slot_wait.h"
+#include "pipeline/errors.h"
+
 namespace penstock::gpu {
 
 DeviceFeeder::DeviceFeeder(Setup setup, StageMetrics& metrics)
@@ -81,10 +84,8 @@ void DeviceFeeder::run_device_thread(std::promise<DeviceStage*> ready) {
     while (std::optional<Waiting> waiting = next_waiting()) {
       process(session, *std::move(waiting));
     }
-    if (!cancelled_) {
-      results_ = {{"device", session.chosen.explanation}};
-      const std::vector<Result> results = session.stage->results();
-      results_.insert(results_.end(), results.begin(), results.end());
+    if (!is_cancelled()) {
+      results_ = close(session);
     }
   } catch (...) {
     fail(std::current_exception());
@@ -98,10 +99,16 @@ DeviceFeeder::Session DeviceFeeder::open_session() const {
   Session session;
   session.chosen = setup_.open_device();
   Device& device = *session.chosen.device;
+  if (setup_.make_profiler) {
+    session.profiler = setup_.make_profiler(device);
+  }
   for (int i = 0; i < setup_.num_slots; ++i) {
     session.slots.push_back(device.make_slot(setup_.shape));
   }
   session.stage = setup_.make_stage(device);
+  if (session.profiler) {
+    session.profiler->start();
+  }
   return session;
 }
 
@@ -118,20 +125,74 @@ std::optional<DeviceFeeder::Waiting> DeviceFeeder::next_waiting() {
 
 void DeviceFeeder::process(Session& session, Waiting waiting) {
   auto& [batch, done] = waiting;
+  const std::int64_t index = batch->index;
   StagingSlot& slot = *session.slots[session.next_slot];
   session.next_slot = (session.next_slot + 1) % session.slots.size();
-  slot.wait_until_writable();
+  // The wait for the device included: while it lasts, the device is what limits the run.
   const BusyTimer timer(metrics_.own_thread);
-  const DeviceBatch on_device = slot.upload(*batch);
-  batch.reset();
-  done.done();
   try {
+    {
+      const SlotWait wait;
+      slot.wait_until_writable();
+    }
+    const DeviceBatch on_device = slot.upload(*batch);
+    batch.reset();  // from here on it is completed
+    done.done();
     session.stage->enqueue(on_device, session.chosen.device->compute_stream());
+    slot.release();
+    ++session.num_batches;
+    session.num_tokens += on_device.num_tokens;
+    if (setup_.report_every > 0 && session.num_batches % setup_.report_every == 0) {
+      session.stage->enqueue_report(session.chosen.device->compute_stream());
+    }
+    pass_on_reports(*session.stage);
   } catch (...) {
-    std::throw_with_nested(
-        std::runtime_error("the device stage failed on batch " + std::to_string(on_device.index)));
+    const std::exception_ptr error = with_cause(
+        std::runtime_error(failure_at("batch " + std::to_string(index))), std::current_exception());
+    if (batch) {
+      done.fail(error);
+    }
+    std::rethrow_exception(error);
   }
-  slot.release();
+}
+
+void DeviceFeeder::pass_on_reports(DeviceStage& stage) const {
+  while (const std::optional<Report> report = stage.next_report()) {
+    if (setup_.on_report) {
+      setup_.on_report(*report);
+    }
+  }
+}
+
+std::vector<Result> DeviceFeeder::close(Session& session) const {
+  if (session.profiler) {
+    session.profiler->end_of_batches();
+  }
+  std::vector<Result> results = {{"device", session.chosen.explanation}};
+  const auto append = [&results](const std::vector<Result>& more) {
+    results.insert(results.end(), more.begin(), more.end());
+  };
+  try {
+    append(session.stage->results());
+    pass_on_reports(*session.stage);
+  } catch (...) {
+    std::throw_with_nested(std::runtime_error(failure_at("the end of the run")));
+  }
+  if (session.profiler) {
+    append(session.profiler->results(session.num_batches, session.num_tokens));
+  }
+  return results;
+}
+
+std::string DeviceFeeder::failure_at(const std::string& point) const {
+  return "device stage '" + setup_.stage_name + "' failed at " + point +
+         ", or at one of the up to " + std::to_string(2 * setup_.num_slots) +
+         " batches in flight before it";
+}
+
+bool DeviceFeeder::is_cancelled() {
+  const std::lock_guard lock(mutex_);
+  return cancelled_;
 }
 
 void DeviceFeeder::fail(std::exception_ptr error) {

@@ -17,6 +17,7 @@
 
 #include "gpu/device.h"
 #include "gpu/device_choice.h"
+#include "gpu/device_profiler.h"
 #include "gpu/device_stage.h"
 #include "pipeline/metrics.h"
 #include "pipeline/sink.h"
@@ -28,14 +29,24 @@ namespace penstock::gpu {
 // until the slot can be written, copies the batch into it (which completes the batch: its bytes can
 // be used again), enqueues the copy and the stage's work, and goes on. So the host works on batch
 // n + 2 while batch n + 1 is being copied and batch n computes. What waits in front of the feeder
-// is bounded by the byte credits that the waiting batches hold.
+// is bounded by the byte credits that the waiting batches hold. Every `report_every` batches it
+// asks the stage for a report, and passes on the ones that have come back.
+//
+// An error of the device, one that disappeared included, ends the device thread; the batches that
+// wait, and those that come, are failed with it.
 class DeviceFeeder final : public Sink {
  public:
+  // The functions are called by the device thread.
   struct Setup {
     std::function<ChosenDevice()> open_device;
+    std::string stage_name;  // for errors
     std::function<std::unique_ptr<DeviceStage>(Device&)> make_stage;
+    // May be empty or give none.
+    std::function<std::unique_ptr<DeviceProfiler>(Device&)> make_profiler;
     BatchShape shape;
     int num_slots = 2;
+    std::int64_t report_every = 0;  // batches; 0: never
+    std::function<void(const Report&)> on_report;
   };
 
   // Returns when the device is ready; throws what its making threw. `metrics` outlives the feeder;
@@ -55,7 +66,10 @@ class DeviceFeeder final : public Sink {
     ChosenDevice chosen;
     std::vector<std::unique_ptr<StagingSlot>> slots;
     std::unique_ptr<DeviceStage> stage;
+    std::unique_ptr<DeviceProfiler> profiler;
     std::size_t next_slot = 0;
+    std::int64_t num_batches = 0;
+    std::int64_t num_tokens = 0;
   };
 
   void run_device_thread(std::promise<DeviceStage*> ready);
@@ -63,9 +77,13 @@ class DeviceFeeder final : public Sink {
   // Waits for a batch; nothing when there will be none.
   std::optional<Waiting> next_waiting();
   void process(Session& session, Waiting waiting);
+  void pass_on_reports(DeviceStage& stage) const;
+  std::vector<Result> close(Session& session) const;
   // Fails what waits, and what will be consumed.
   void fail(std::exception_ptr error);
   void end_device_thread();
+  bool is_cancelled();
+  std::string failure_at(const std::string& point) const;
 
   const Setup setup_;
   StageMetrics& metrics_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "pipeline/batch.h"
@@ -16,7 +17,18 @@ struct DeviceBatch {
   std::int64_t num_tokens = 0;               // cells that are not padding
   const TokenId* tokens = nullptr;           // [batch_size, row_length]
   const std::int32_t* cu_seqlens = nullptr;  // [num_segments + 1]
-  std::int64_t num_segments = 0;
+  std::int64_t num_segments = 0;             // at most shape.positions()
+  // [batch_size] cells of each row that are not padding; padding stands at a row's end.
+  const std::int32_t* row_tokens = nullptr;
+
+  // Index of the batch's first input position in the whole stream.
+  std::int64_t first_position() const { return index * shape.positions(); }
+};
+
+// What a device stage has found so far.
+struct Report {
+  std::int64_t num_batches = 0;  // from the first one of the run
+  std::vector<Result> figures;
 };
 
 // A queue of work on a device: a cudaStream_t on CUDA; null on the host backend, where the work is
@@ -39,7 +51,14 @@ class DeviceStage {
   // The batch as it arrives on the device, in stream order, on the device thread. Never waits for
   // the device.
   virtual void enqueue(const DeviceBatch& batch, DeviceStream stream) = 0;
-  // Waits for what was enqueued and reports it. After the last enqueue, on the device thread.
+  // Enqueues the way back to the host of what has been found up to the batch that was enqueued
+  // last. Called every `report_every` batches. Never waits for the device.
+  virtual void enqueue_report(DeviceStream stream) { static_cast<void>(stream); }
+  // The next report that has come back, in order; nothing where there is none (yet). Never waits
+  // for the device.
+  virtual std::optional<Report> next_report() { return std::nullopt; }
+  // Waits for what was enqueued and tells what all of it gave. After the last enqueue, on the
+  // device thread. The reports that are still to come have come back then.
   virtual std::vector<Result> results() = 0;
 };
 

@@ -1,6 +1,8 @@
 #include <stdexcept>
 
+#include "gpu/cuda_stages.h"
 #include "gpu/device.h"
+#include "gpu/device_profiler.h"
 
 namespace penstock::gpu {
 
@@ -10,6 +12,14 @@ CudaAvailability cuda_availability() {
 
 std::unique_ptr<Device> make_cuda_device(int) {
   throw std::runtime_error(cuda_availability().reason);
+}
+
+std::unique_ptr<DeviceProfiler> make_cuda_profiler(const Device&, Metrics&, const std::string&) {
+  return nullptr;
+}
+
+CudaStages cuda_stages() {
+  return {};
 }
 
 }  // namespace penstock::gpu

@@ -8,9 +8,12 @@
 #include <gtest/gtest.h>
 
 #include "gpu/checksum.h"
+#include "pipeline/errors.h"
 
 namespace penstock::gpu {
 namespace {
+
+using ::testing::ElementsAre;
 
 constexpr BatchShape kShape{2, 8, 8};
 
@@ -22,6 +25,7 @@ std::shared_ptr<const Batch> make_batch(std::int64_t index) {
   batch->num_rows = 2;
   batch->num_tokens = 16;
   batch->cu_seqlens = {0, 8, 16};
+  batch->segments = {{0, 8, nullptr, 0, 0, 0}, {8, 16, nullptr, 1, 0, 0}};
   for (TokenId i = 0; i < 16; ++i) {
     batch->tokens.push_back(static_cast<TokenId>(index * 100) + i);
   }
@@ -127,6 +131,183 @@ TEST(DeviceFeeder, TellsWhatTheStageThrewAtTheLatestAtTheEnd) {
   }
   EXPECT_THROW(feeder.finish(), std::runtime_error);
   EXPECT_EQ(completions.done + completions.failed, 5);
+}
+
+TEST(DeviceFeeder, NamesTheStageAndTheBatchThatFailed) {
+  StageMetrics metrics("device", 1);
+  Completions completions;
+  DeviceFeeder::Setup setup = setup_of([] {
+    return std::make_unique<FunctionDeviceStage>([](const DeviceBatch& batch) {
+      if (batch.index == 3) {
+        throw std::runtime_error("the kernel failed");
+      }
+    });
+  });
+  setup.stage_name = "lm_score";
+  DeviceFeeder feeder(std::move(setup), metrics);
+  for (int i = 0; i < 5; ++i) {
+    feeder.consume(make_batch(i), completions.next());
+  }
+  try {
+    feeder.finish();
+    FAIL() << "no error";
+  } catch (const std::exception& error) {
+    EXPECT_EQ(full_message(error),
+              "device stage 'lm_score' failed at batch 3, or at one of the up to 4 batches in "
+              "flight before it: the kernel failed");
+  }
+}
+
+// A device whose slots cannot be waited for.
+class LostDevice final : public Device {
+ public:
+  Backend backend() const override { return Backend::kHost; }
+  std::string describe() const override { return "lost"; }
+  std::unique_ptr<StagingSlot> make_slot(const BatchShape&) override {
+    return std::make_unique<LostSlot>();
+  }
+  DeviceStream compute_stream() const override { return {}; }
+
+ private:
+  class LostSlot final : public StagingSlot {
+   public:
+    void wait_until_writable() override { throw std::runtime_error("the device is lost"); }
+    DeviceBatch upload(const Batch&) override { return {}; }
+    void release() override {}
+  };
+};
+
+TEST(DeviceFeeder, FailsTheBatchThatTheDeviceWasLostWith) {
+  StageMetrics metrics("device", 1);
+  DeviceFeeder::Setup setup = setup_of(make_host_checksum);
+  setup.open_device = [] { return ChosenDevice{std::make_unique<LostDevice>(), "lost"}; };
+  setup.stage_name = "checksum";
+  DeviceFeeder feeder(std::move(setup), metrics);
+  std::promise<std::exception_ptr> completion;
+  feeder.consume(make_batch(0), Completion([&](std::exception_ptr error) {
+                   completion.set_value(std::move(error));
+                 }));
+  try {
+    std::rethrow_exception(completion.get_future().get());
+  } catch (const std::exception& error) {
+    EXPECT_EQ(full_message(error),
+              "device stage 'checksum' failed at batch 0, or at one of the up to 4 batches in "
+              "flight before it: the device is lost");
+  }
+}
+
+TEST(DeviceFeeder, FailsTheBatchesThatComeAfterAFailure) {
+  StageMetrics metrics("device", 1);
+  Completions completions;
+  std::promise<void> failed;
+  DeviceFeeder feeder(setup_of([] {
+                        return std::make_unique<FunctionDeviceStage>([](const DeviceBatch&) {
+                          throw std::runtime_error("the kernel failed");
+                        });
+                      }),
+                      metrics);
+  feeder.consume(make_batch(0), completions.next());
+  // The second batch is failed, at once or when the first has failed.
+  feeder.consume(make_batch(1), Completion([&](std::exception_ptr) { failed.set_value(); }));
+  failed.get_future().wait();
+  feeder.consume(make_batch(2), completions.next());
+  EXPECT_EQ(completions.failed, 1);
+}
+
+// Counts batches; a report comes back when the batch after it is enqueued, the last at the end.
+class LateReports final : public DeviceStage {
+ public:
+  void enqueue(const DeviceBatch&, DeviceStream) override {
+    ++num_batches_;
+    num_back_ = reports_.size();
+  }
+  void enqueue_report(DeviceStream) override {
+    reports_.push_back({num_batches_, {{"loss", 0.5}}});
+  }
+  std::optional<Report> next_report() override {
+    return next_ < num_back_ ? std::optional(reports_[next_++]) : std::nullopt;
+  }
+  std::vector<Result> results() override {
+    num_back_ = reports_.size();
+    return {};
+  }
+
+ private:
+  std::int64_t num_batches_ = 0;
+  std::vector<Report> reports_;
+  std::size_t num_back_ = 0;
+  std::size_t next_ = 0;
+};
+
+TEST(DeviceFeeder, PassesOnEveryReportInOrder) {
+  StageMetrics metrics("device", 1);
+  Completions completions;
+  std::vector<std::int64_t> reported;
+  DeviceFeeder::Setup setup = setup_of([] { return std::make_unique<LateReports>(); });
+  setup.report_every = 3;
+  setup.on_report = [&](const Report& report) { reported.push_back(report.num_batches); };
+  DeviceFeeder feeder(std::move(setup), metrics);
+  for (int i = 0; i < 12; ++i) {
+    feeder.consume(make_batch(i), completions.next());
+  }
+  feeder.finish();
+  EXPECT_THAT(reported, ElementsAre(3, 6, 9, 12));
+}
+
+// Tells what it was asked.
+class RecordedProfiler final : public DeviceProfiler {
+ public:
+  explicit RecordedProfiler(bool& started) : started_(started) {}
+  void start() override { started_ = true; }
+  void end_of_batches() override { ended_ = true; }
+  std::vector<Result> results(std::int64_t num_batches, std::int64_t num_tokens) override {
+    return {{"profiled_batches", num_batches},
+            {"profiled_tokens", num_tokens},
+            {"ended_before", std::int64_t{ended_}}};
+  }
+
+ private:
+  bool& started_;
+  bool ended_ = false;
+};
+
+TEST(DeviceFeeder, ProfilesTheBatchesOfTheRun) {
+  StageMetrics metrics("device", 1);
+  Completions completions;
+  bool started = false;
+  DeviceFeeder::Setup setup = setup_of(make_host_checksum);
+  setup.make_profiler = [&](Device&) { return std::make_unique<RecordedProfiler>(started); };
+  DeviceFeeder feeder(std::move(setup), metrics);
+  EXPECT_TRUE(started);
+  for (int i = 0; i < 3; ++i) {
+    feeder.consume(make_batch(i), completions.next());
+  }
+  feeder.finish();
+  EXPECT_EQ(std::get<std::int64_t>(result(feeder.results(), "profiled_batches").value), 3);
+  EXPECT_EQ(std::get<std::int64_t>(result(feeder.results(), "profiled_tokens").value), 48);
+  EXPECT_EQ(std::get<std::int64_t>(result(feeder.results(), "ended_before").value), 1);
+}
+
+TEST(DeviceFeeder, CountsTheWaitForTheDeviceAsBusy) {
+  StageMetrics metrics("device", 1);
+  Completions completions;
+  std::promise<void> entered;
+  std::promise<void> go;
+  DeviceFeeder feeder(setup_of([&] {
+                        return std::make_unique<FunctionDeviceStage>([&](const DeviceBatch&) {
+                          entered.set_value();
+                          go.get_future().wait();
+                        });
+                      }),
+                      metrics);
+  feeder.consume(make_batch(0), completions.next());
+  entered.get_future().wait();
+  const std::int64_t before = metrics.own_thread.total_ns();
+  EXPECT_GT(before, 0);
+  EXPECT_GT(metrics.own_thread.under_way_ns(), 0);
+  go.set_value();
+  feeder.finish();
+  EXPECT_GE(metrics.own_thread.total_ns(), before);
 }
 
 TEST(DeviceFeeder, TellsWhatTheMakingOfItsDeviceThrew) {

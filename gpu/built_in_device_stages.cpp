@@ -1,0 +1,32 @@
+#include "gpu/checksum.h"
+#include "gpu/cuda_stages.h"
+#include "gpu/device_stage_type.h"
+#include "gpu/gemm_load.h"
+#include "gpu/lm_score.h"
+
+namespace penstock::gpu {
+
+std::vector<DeviceStageType> built_in_device_stages() {
+  const CudaStages cuda = cuda_stages();
+  return {
+      {"checksum",
+       "Proves that every token arrived once, whole and in order.",
+       {},
+       [](const StageConfig&, const DeviceStageContext&) { return make_host_checksum(); },
+       cuda.checksum},
+      {"gemm_load",
+       "Keeps the device busy for a given time with every batch, to measure the pipeline against a "
+       "device of any speed.",
+       gemm_load_options(),
+       make_host_gemm_load,
+       cuda.gemm_load},
+      {"lm_score",
+       "Predicts the token after every position with a small language model and compares it with "
+       "the next one: loss, accuracy, perplexity of each document, samples.",
+       lm_score_options(),
+       make_host_lm_score,
+       cuda.lm_score},
+  };
+}
+
+}  // namespace penstock::gpu
