@@ -47,7 +47,7 @@ namespace penstock::gpu {
 struct LmScoreOptions {
   std::int64_t width = 1024;
   std::int64_t window = 8;   // tokens of context, at most kMaxWindow
-  std::int64_t tile = 2048;  // positions whose logits exist at the same time
+  std::int64_t tile = 4096;  // positions whose logits exist at the same time
   std::string weights;       // path; empty: seeded
   std::uint64_t seed = 1;
   double temperature = 0;

@@ -7,9 +7,6 @@
 namespace penstock::gpu {
 namespace {
 
-// What cuBLAS itself would take on an H100; see "cuBLAS workspace" in its documentation.
-constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
-
 void check(cublasStatus_t status,
            const char* call,
            std::source_location where = std::source_location::current()) {
@@ -22,7 +19,7 @@ void check(cublasStatus_t status,
 
 }  // namespace
 
-Blas::Blas() : workspace_(kWorkspaceBytes, "the workspace of cuBLAS", "batch_size or tile") {
+Blas::Blas() {
   cublasHandle_t handle = nullptr;
   check(cublasCreate(&handle), "cublasCreate");
   handle_.reset(handle);
@@ -33,9 +30,9 @@ void Blas::use(cudaStream_t stream) {
     return;
   }
   check(cublasSetStream(handle_.get(), stream), "cublasSetStream");
-  // A new stream comes with a workspace of the library's.
-  check(cublasSetWorkspace(handle_.get(), workspace_.data(), kWorkspaceBytes),
-        "cublasSetWorkspace");
+  // A new stream comes with a workspace of the library's. The products here are large enough to
+  // need none, and with one cuBLAS takes kernels that clear a part of it before each product.
+  check(cublasSetWorkspace(handle_.get(), nullptr, 0), "cublasSetWorkspace");
   stream_ = stream;
 }
 

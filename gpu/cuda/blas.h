@@ -8,7 +8,6 @@
 #include <cublas_v2.h>
 #include <cuda_runtime_api.h>
 
-#include "gpu/cuda/handles.h"
 #include "gpu/lm_weights.h"
 
 namespace penstock::gpu {
@@ -24,8 +23,8 @@ struct MatrixProduct {
   std::int64_t product_stride = 0;  // elements from one row of the product to the next
 };
 
-// The cuBLAS library on one stream at a time, with a workspace of its own, so that nothing is
-// allocated with a product. The first product of a shape may load code: warm up.
+// The cuBLAS library on one stream at a time, without a workspace, so that nothing is allocated
+// with a product. The first product of a shape may load code: warm up.
 class Blas {
  public:
   Blas();
@@ -39,7 +38,6 @@ class Blas {
 
   void use(cudaStream_t stream);
 
-  DeviceBuffer workspace_;
   std::unique_ptr<std::remove_pointer_t<cublasHandle_t>, Destroy> handle_;
   cudaStream_t stream_ = nullptr;  // that the handle is set to
 };

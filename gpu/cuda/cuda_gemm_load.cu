@@ -100,6 +100,9 @@ class CudaGemmLoad final : public DeviceStage {
         sum_(1, "the checksum of gemm_load", "size"),
         sum_on_host_(sum_.bytes(), 1, "the checksum of gemm_load") {
     upload_factors();
+    // So that an element that no product writes is NaN.
+    check(cudaMemsetAsync(product_.get(), 0xff, product_.bytes(), own_stream_.get()),
+          "cudaMemsetAsync");
     multiply(own_stream_.get());  // loads the code
     own_stream_.synchronize();
     plan(gemm_load_products(options.ms_per_batch, measure_product()));

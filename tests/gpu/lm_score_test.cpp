@@ -470,7 +470,7 @@ TEST(LmScoreOptionsTest, HaveDefaultsThatAreRead) {
   const LmScoreOptions options = read_lm_score_options(make_config({}));
   EXPECT_EQ(options.width, 1024);
   EXPECT_EQ(options.window, 8);
-  EXPECT_EQ(options.tile, 2048);
+  EXPECT_EQ(options.tile, 4096);
   EXPECT_EQ(options.weights, "");
   EXPECT_EQ(options.seed, 1);
   EXPECT_EQ(options.temperature, 0);
