@@ -49,6 +49,18 @@ void add_config(CLI::App& command, Request& request) {
       ->allow_extra_args(false);
 }
 
+// Why a summary cannot be written to the path; nothing where it can.
+std::string summary_path_error(const std::string& path) {
+  return path.empty() ? "got '', expected the path of a file, or - for standard output" : "";
+}
+
+std::string trace_path_error(const std::string& path) {
+  if (path == "-") {
+    return "got '-', but a trace cannot go to standard output; expected the path of a file";
+  }
+  return path.empty() ? "got '', expected the path of a file" : "";
+}
+
 void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
   CLI::App* command = app.add_subcommand("run", "Run a pipeline to the end of its input");
   add_config(*command, request);
@@ -56,13 +68,15 @@ void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
       ->add_option("--summary",
                    request.run.summary_path,
                    "Also write the summary, as JSON; - prints it instead of the text")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(summary_path_error);
   command
       ->add_option("--trace",
                    request.run.trace_path,
                    "Also write what each thread and each GPU stream did when, as a time line for "
                    "ui.perfetto.dev")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(trace_path_error);
   command->add_flag("--quiet", request.run.quiet, "Print neither progress nor summary");
   command->footer(
       "Exit status: 0 finished, 1 failed, 2 wrong configuration, 130 stopped with Ctrl-C, "

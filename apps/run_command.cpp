@@ -8,6 +8,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -31,9 +32,6 @@
 
 namespace penstock {
 namespace {
-
-// How long a report may take once the process should have ended.
-constexpr std::chrono::milliseconds kReportGrace{200};
 
 // Why a run did not stop in time: the stage with the call that has been under way longest.
 std::string stuck_error(const RunSummary& summary) {
@@ -73,11 +71,11 @@ class Run {
     pipeline_ = std::make_unique<Pipeline>(
         load_config(options.config_path, registry, options.overrides), registry);
     if (!options.summary_path.empty() && !summary_is_printed()) {
-      check_is_no_input("the summary", options.summary_path);
+      claim_output("the summary", options.summary_path);
       summary_file_.emplace(options.summary_path);
     }
     if (!options.trace_path.empty()) {
-      check_is_no_input("the trace", options.trace_path);
+      claim_output("the trace", options.trace_path);
       trace_ = std::make_shared<TraceFile>(options.trace_path);
       pipeline_->listen(trace_);
     }
@@ -95,6 +93,8 @@ class Run {
     }
     warn_of_trace(report);
     const bool reported = write_report(report);
+    // May wait for what a sink is still doing; the deadline of a stop holds for that too.
+    pipeline_.reset();
     reported_.set_value();
     signals_.end();
     switch (report.status) {
@@ -111,9 +111,11 @@ class Run {
  private:
   enum class Phase { kPreparing, kRunning, kReporting };
 
-  void check_is_no_input(const std::string& what, const std::string& path) const {
-    if (pipeline_->reads(path)) {
-      throw FileError(what + " '" + path + "' is also an input of this run");
+  void claim_output(const std::string& what, const std::string& path) {
+    try {
+      pipeline_->claim_output(path);
+    } catch (const std::runtime_error& error) {
+      throw FileError(what + " " + error.what());
     }
   }
 
@@ -141,21 +143,24 @@ class Run {
     }
     const bool reported =
         phase != Phase::kPreparing &&
-        reported_.get_future().wait_for(kReportGrace) == std::future_status::ready;
+        reported_.get_future().wait_for(options_.report_grace) == std::future_status::ready;
     if (stuck || !reported) {
       ::_exit(kExitSignalBase + signal);
     }
   }
 
+  // The process may end at any point of it. What tells why it ends comes first, then the trace,
+  // which may be large and on a slow disk.
   void report_stuck() {
     RunSummary summary = pipeline_->progress();
     std::string error = stuck_error(summary);
     RunReport report = {
         RunStatus::kStopped, std::move(error), options_.config_path, started_, std::move(summary)};
     warn_of_trace(report);
-    const std::string file_errors = write_files(report);
+    const std::string summary_error = error_of([&] { write_summary_file(report); });
     stop_progress();
-    write_standard_error(messages(report) + file_errors);
+    write_standard_error(messages(report) + summary_error);
+    write_standard_error(error_of([&] { finish_trace(); }));
     error_of([&] { print_summary(report); });
     reported_.set_value();
   }
@@ -184,11 +189,13 @@ class Run {
   // Returns what went wrong, as lines. The trace comes last: it may be large.
   std::string write_files(const RunReport& report) {
     const std::string summary_error = error_of([&] { write_summary_file(report); });
-    return summary_error + error_of([&] {
-             if (trace_) {
-               trace_->finish();
-             }
-           });
+    return summary_error + error_of([&] { finish_trace(); });
+  }
+
+  void finish_trace() {
+    if (trace_) {
+      trace_->finish();
+    }
   }
 
   void stop_progress() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,8 @@ struct RunOptions {
   std::string summary_path;  // JSON; empty: none; "-": standard output, instead of the text
   bool quiet = false;        // neither progress nor text, only errors and warnings
   std::string trace_path;    // time line for ui.perfetto.dev; empty: none
+  // How long a report may take once the process should have ended.
+  std::chrono::milliseconds report_grace{200};
 };
 
 // `penstock run`: returns the exit status. Throws ConfigError and FileError for what is wrong

@@ -52,7 +52,8 @@ std::unique_ptr<Device> make_host_device();
 // Whether this build and this machine can use CUDA, and if not, why not, in one sentence.
 struct CudaAvailability {
   bool available = false;
-  std::string reason;  // "no usable CUDA device: ..."
+  std::string reason;   // why not: "no usable CUDA device: ..."
+  int num_devices = 0;  // cuda:0, cuda:1, ...
 };
 // On the device thread.
 CudaAvailability cuda_availability();

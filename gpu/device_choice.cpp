@@ -29,16 +29,29 @@ DeviceChoice parse_device_choice(const std::string& text) {
                               "', expected auto, cpu, cuda, or cuda:N for the N-th device from 0");
 }
 
+void check_cuda_device_exists(int number, const CudaAvailability& cuda) {
+  if (!cuda.available) {
+    throw std::runtime_error(cuda.reason + "; kind: auto or cpu runs without one");
+  }
+  if (number >= cuda.num_devices) {
+    const std::string last = std::to_string(cuda.num_devices - 1);
+    throw std::runtime_error("there is no CUDA device " + std::to_string(number) +
+                             ": this machine has " + std::to_string(cuda.num_devices) + " (cuda:0" +
+                             (cuda.num_devices > 1 ? " to cuda:" + last : "") + ")");
+  }
+}
+
 ChosenDevice open_device(const DeviceChoice& choice) {
   if (choice.kind == DeviceChoice::Kind::kCpu) {
     return {make_host_device(), "cpu, as configured"};
   }
+  const CudaAvailability cuda = cuda_availability();
   if (choice.kind == DeviceChoice::Kind::kCuda) {
+    check_cuda_device_exists(choice.number, cuda);
     std::unique_ptr<Device> device = make_cuda_device(choice.number);
     std::string name = device->describe();
     return {std::move(device), name + ", as configured"};
   }
-  const CudaAvailability cuda = cuda_availability();
   if (!cuda.available) {
     return {make_host_device(), "cpu, because " + cuda.reason};
   }

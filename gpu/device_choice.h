@@ -19,8 +19,11 @@ DeviceChoice parse_device_choice(const std::string& text);
 // A device and, where it was chosen automatically, why.
 struct ChosenDevice {
   std::unique_ptr<Device> device;
-  std::string explanation;  // "cpu: no usable CUDA device: ..."
+  std::string explanation;  // "cpu, because no usable CUDA device: ..."
 };
+
+// Throws std::runtime_error, with advice, where there is no CUDA device of that number.
+void check_cuda_device_exists(int number, const CudaAvailability& cuda);
 
 // On the device thread. Throws std::runtime_error where the device that is asked for is not there.
 ChosenDevice open_device(const DeviceChoice& choice);

@@ -1,5 +1,6 @@
 #include "gpu/device_feeder.h"
 
+#include <new>
 #include <stdexcept>
 
 #include "gpu/slot_wait.h"
@@ -95,21 +96,40 @@ void DeviceFeeder::run_device_thread(std::promise<DeviceStage*> ready) {
   changed_.wait(lock, [this] { return ended_; });
 }
 
-DeviceFeeder::Session DeviceFeeder::open_session() const {
+DeviceFeeder::Session DeviceFeeder::open_session() {
   Session session;
   session.chosen = setup_.open_device();
+  try {
+    prepare(session);
+  } catch (...) {
+    std::throw_with_nested(StageError("device stage '" + setup_.stage_name +
+                                      "' cannot be prepared on " +
+                                      session.chosen.device->describe()));
+  }
+  // What they refer to may be gone from now on.
+  setup_.open_device = nullptr;
+  setup_.make_stage = nullptr;
+  setup_.make_profiler = nullptr;
+  return session;
+}
+
+void DeviceFeeder::prepare(Session& session) const {
   Device& device = *session.chosen.device;
   if (setup_.make_profiler) {
     session.profiler = setup_.make_profiler(device);
   }
-  for (int i = 0; i < setup_.num_slots; ++i) {
-    session.slots.push_back(device.make_slot(setup_.shape));
+  try {
+    for (int i = 0; i < setup_.num_slots; ++i) {
+      session.slots.push_back(device.make_slot(setup_.shape));
+    }
+    session.stage = setup_.make_stage(device);
+  } catch (const std::bad_alloc&) {
+    throw std::runtime_error(
+        "out of host memory; lower batch_size, sequence_length, slots or the stage's own sizes");
   }
-  session.stage = setup_.make_stage(device);
   if (session.profiler) {
     session.profiler->start();
   }
-  return session;
 }
 
 std::optional<DeviceFeeder::Waiting> DeviceFeeder::next_waiting() {
@@ -125,42 +145,54 @@ std::optional<DeviceFeeder::Waiting> DeviceFeeder::next_waiting() {
 
 void DeviceFeeder::process(Session& session, Waiting waiting) {
   auto& [batch, done] = waiting;
-  const std::int64_t index = batch->index;
-  StagingSlot& slot = *session.slots[session.next_slot];
-  session.next_slot = (session.next_slot + 1) % session.slots.size();
   // The wait for the device included: while it lasts, the device is what limits the run.
   const BusyTimer timer(metrics_.own_thread);
+  try {
+    run(session, *batch);
+    pass_on_reports(session);
+  } catch (...) {
+    done.fail(std::current_exception());
+    throw;
+  }
+  batch.reset();
+  done.done();
+}
+
+void DeviceFeeder::run(Session& session, const Batch& batch) const {
+  StagingSlot& slot = *session.slots[session.next_slot];
+  session.next_slot = (session.next_slot + 1) % session.slots.size();
+  const DeviceStream stream = session.chosen.device->compute_stream();
   try {
     {
       const SlotWait wait;
       slot.wait_until_writable();
     }
-    const DeviceBatch on_device = slot.upload(*batch);
-    batch.reset();  // from here on it is completed
-    done.done();
-    session.stage->enqueue(on_device, session.chosen.device->compute_stream());
+    const DeviceBatch on_device = slot.upload(batch);
+    session.stage->enqueue(on_device, stream);
     slot.release();
     ++session.num_batches;
     session.num_tokens += on_device.num_tokens;
     if (setup_.report_every > 0 && session.num_batches % setup_.report_every == 0) {
-      session.stage->enqueue_report(session.chosen.device->compute_stream());
+      session.stage->enqueue_report(stream);
     }
-    pass_on_reports(*session.stage);
   } catch (...) {
-    const std::exception_ptr error = with_cause(
-        std::runtime_error(failure_at("batch " + std::to_string(index))), std::current_exception());
-    if (batch) {
-      done.fail(error);
-    }
-    std::rethrow_exception(error);
+    throw_failure(session, "batch " + std::to_string(batch.index));
   }
 }
 
-void DeviceFeeder::pass_on_reports(DeviceStage& stage) const {
-  while (const std::optional<Report> report = stage.next_report()) {
+void DeviceFeeder::pass_on_reports(Session& session) const {
+  while (const std::optional<Report> report = next_report(session)) {
     if (setup_.on_report) {
       setup_.on_report(*report);
     }
+  }
+}
+
+std::optional<Report> DeviceFeeder::next_report(Session& session) const {
+  try {
+    return session.stage->next_report();
+  } catch (...) {
+    throw_failure(session, "batch " + std::to_string(session.num_batches - 1));
   }
 }
 
@@ -174,20 +206,30 @@ std::vector<Result> DeviceFeeder::close(Session& session) const {
   };
   try {
     append(session.stage->results());
-    pass_on_reports(*session.stage);
   } catch (...) {
-    std::throw_with_nested(std::runtime_error(failure_at("the end of the run")));
+    throw_failure(session, "the end of the run");
   }
+  pass_on_reports(session);
   if (session.profiler) {
-    append(session.profiler->results(session.num_batches, session.num_tokens));
+    append(profile(session));
   }
   return results;
 }
 
-std::string DeviceFeeder::failure_at(const std::string& point) const {
-  return "device stage '" + setup_.stage_name + "' failed at " + point +
-         ", or at one of the up to " + std::to_string(2 * setup_.num_slots) +
-         " batches in flight before it";
+// What goes wrong with the profile is no failure of the run.
+std::vector<Result> DeviceFeeder::profile(Session& session) {
+  try {
+    return session.profiler->results(session.num_batches, session.num_tokens);
+  } catch (const std::exception& error) {
+    return {{"profile", "not available: " + full_message(error)}};
+  }
+}
+
+void DeviceFeeder::throw_failure(const Session& session, const std::string& point) const {
+  const bool tells_late = session.chosen.device->backend() == Backend::kCuda;
+  std::throw_with_nested(
+      StageError("device stage '" + setup_.stage_name + "' failed at " + point +
+                 (tells_late ? " or before it (a GPU tells of errors late)" : "")));
 }
 
 bool DeviceFeeder::is_cancelled() {

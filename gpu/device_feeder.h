@@ -26,8 +26,8 @@ namespace penstock::gpu {
 
 // The sink in front of a device. A device thread of its own makes the device, the slots and the
 // stage, and is the only one that ever calls them. For each batch it takes the slots in turn: waits
-// until the slot can be written, copies the batch into it (which completes the batch: its bytes can
-// be used again), enqueues the copy and the stage's work, and goes on. So the host works on batch
+// until the slot can be written, copies the batch into it, enqueues the copy and the stage's work,
+// completes the batch (its bytes can be used again), and goes on. So the host works on batch
 // n + 2 while batch n + 1 is being copied and batch n computes. What waits in front of the feeder
 // is bounded by the byte credits that the waiting batches hold. Every `report_every` batches it
 // asks the stage for a report, and passes on the ones that have come back.
@@ -49,8 +49,9 @@ class DeviceFeeder final : public Sink {
     std::function<void(const Report&)> on_report;
   };
 
-  // Returns when the device is ready; throws what its making threw. `metrics` outlives the feeder;
-  // the device thread's busy time is added to it.
+  // Returns when the device is ready. Throws what open_device threw, and a StageError with the
+  // cause nested inside where slots or stage could not be made. `metrics` outlives the feeder; the
+  // device thread's busy time is added to it.
   DeviceFeeder(Setup setup, StageMetrics& metrics);
   ~DeviceFeeder() override;
 
@@ -73,19 +74,24 @@ class DeviceFeeder final : public Sink {
   };
 
   void run_device_thread(std::promise<DeviceStage*> ready);
-  Session open_session() const;
+  Session open_session();
+  void prepare(Session& session) const;
   // Waits for a batch; nothing when there will be none.
   std::optional<Waiting> next_waiting();
   void process(Session& session, Waiting waiting);
-  void pass_on_reports(DeviceStage& stage) const;
+  void run(Session& session, const Batch& batch) const;
+  void pass_on_reports(Session& session) const;
+  std::optional<Report> next_report(Session& session) const;
   std::vector<Result> close(Session& session) const;
+  static std::vector<Result> profile(Session& session);
   // Fails what waits, and what will be consumed.
   void fail(std::exception_ptr error);
   void end_device_thread();
   bool is_cancelled();
-  std::string failure_at(const std::string& point) const;
+  // Throws a StageError with the exception that is being handled nested inside.
+  [[noreturn]] void throw_failure(const Session& session, const std::string& point) const;
 
-  const Setup setup_;
+  Setup setup_;  // of the device thread
   StageMetrics& metrics_;
   std::vector<Result> results_;   // written by the device thread before it ends
   DeviceStage* stage_ = nullptr;  // of the device thread; for hand_over alone

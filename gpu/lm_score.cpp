@@ -18,6 +18,10 @@ double mean(double sum, std::int64_t count) {
   return count > 0 ? sum / static_cast<double>(count) : std::numeric_limits<double>::quiet_NaN();
 }
 
+double accuracy(const LmScoreTotals& totals) {
+  return mean(static_cast<double>(totals.num_correct), totals.num_scored);
+}
+
 std::string width_error(std::int64_t width) {
   return "got " + std::to_string(width) + ", expected a multiple of " + std::to_string(kWidthStep) +
          " from " + std::to_string(kWidthStep) + " to " + std::to_string(kMaxWidth);
@@ -138,7 +142,11 @@ LmWeights load_lm_weights(const LmScoreOptions& options,
                              options.window,
                              options.seed);
   }
-  context.files.add_input(options.weights);
+  try {
+    context.files.add_input(options.weights);
+  } catch (const std::runtime_error& error) {
+    throw config.error("weights", error.what());
+  }
   LmWeights weights = read_weights(config);
   check_weights(weights, config, tokenizer_vocabulary);
   return weights;
@@ -152,10 +160,11 @@ std::runtime_error unknown_token_ids(std::int64_t count, std::int64_t vocabulary
 }
 
 std::vector<Result> lm_score_figures(const LmScoreTotals& totals,
-                                     const std::vector<LmSegmentScore>& last_batch) {
+                                     const LmScoreTotals& last_batch,
+                                     const std::vector<LmSegmentScore>& last_segments) {
   const double loss = mean(totals.loss_sum, totals.num_scored);
   std::vector<double> document_perplexity;
-  for (const LmSegmentScore& segment : last_batch) {
+  for (const LmSegmentScore& segment : last_segments) {
     if (segment.num_scored > 0) {
       document_perplexity.push_back(std::exp(mean(segment.loss_sum, segment.num_scored)));
     }
@@ -165,10 +174,12 @@ std::vector<Result> lm_score_figures(const LmScoreTotals& totals,
           {"sampled", totals.num_sampled},
           {"loss", loss},
           {"perplexity", std::exp(loss)},
-          {"accuracy", mean(static_cast<double>(totals.num_correct), totals.num_scored)},
+          {"accuracy", accuracy(totals)},
           {"sampled_accuracy",
            mean(static_cast<double>(totals.num_sampled_correct), totals.num_scored)},
           {"sample_checksum", checksum_text(totals.sample_checksum)},
+          {"batch_loss", mean(last_batch.loss_sum, last_batch.num_scored)},
+          {"batch_accuracy", accuracy(last_batch)},
           {"document_perplexity", std::move(document_perplexity)}};
 }
 

@@ -75,7 +75,8 @@ LmWeights load_lm_weights(const LmScoreOptions& options,
 // throw it, from enqueue() or from results(), and never read weights out of bounds.
 std::runtime_error unknown_token_ids(std::int64_t count, std::int64_t vocabulary);
 
-// What the batches of a run have given so far. The same on both backends but for rounding.
+// What batches have given: all of a run so far, or the last one. The same on both backends but for
+// rounding.
 struct LmScoreTotals {
   double loss_sum = 0;  // nats
   std::int64_t num_scored = 0;
@@ -85,6 +86,17 @@ struct LmScoreTotals {
   // stream_checksum() of the samples, the place of each being its position in the stream.
   std::uint64_t sample_checksum = 0;
   std::int64_t num_batches = 0;
+
+  // Of host and device.
+  constexpr void add(const LmScoreTotals& more) {
+    loss_sum += more.loss_sum;
+    num_scored += more.num_scored;
+    num_correct += more.num_correct;
+    num_sampled += more.num_sampled;
+    num_sampled_correct += more.num_sampled_correct;
+    sample_checksum += more.sample_checksum;
+    num_batches += more.num_batches;
+  }
 };
 
 // Of one segment of the batch that was scored last.
@@ -93,11 +105,13 @@ struct LmSegmentScore {
   std::int32_t num_scored = 0;
 };
 
-// The figures of a report: batches, scored, sampled, loss, perplexity, accuracy, sampled_accuracy,
-// sample_checksum, and document_perplexity, of each segment of the last batch that has a scored
-// position. Means over nothing are NaN: where nothing is scored there is no loss.
+// The figures of a report. Since the first batch: batches, scored, sampled, loss, perplexity,
+// accuracy, sampled_accuracy, sample_checksum. Of the last batch alone: batch_loss, batch_accuracy,
+// and document_perplexity, of each of its segments that has a scored position. Means over nothing
+// are NaN: where nothing is scored there is no loss.
 std::vector<Result> lm_score_figures(const LmScoreTotals& totals,
-                                     const std::vector<LmSegmentScore>& last_batch);
+                                     const LmScoreTotals& last_batch,
+                                     const std::vector<LmSegmentScore>& last_segments);
 
 std::unique_ptr<DeviceStage> make_host_lm_score(const StageConfig& config,
                                                 const DeviceStageContext& context);

@@ -54,6 +54,16 @@ std::function<void(const gpu::Report&)> report_writer(const StageConfig& config,
   }
 }
 
+// Where what is wrong is an option of the stage's own.
+void rethrow_config_error(const std::exception& error) {
+  try {
+    std::rethrow_if_nested(error);
+  } catch (const ConfigError&) {
+    throw;
+  } catch (...) {
+  }
+}
+
 std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
                                   const StageConfig& config,
                                   const BuildContext& context) {
@@ -82,10 +92,11 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
   setup.on_report = report_writer(config, context);
   try {
     return std::make_unique<gpu::DeviceFeeder>(std::move(setup), context.own_row);
-  } catch (const ConfigError&) {
-    throw;
+  } catch (const StageError& error) {
+    rethrow_config_error(error);
+    throw config.error("stage", full_message(error));
   } catch (const std::runtime_error& error) {
-    throw config.error("kind", error.what());
+    throw config.error("kind", full_message(error));
   }
 }
 
@@ -131,8 +142,9 @@ void register_device(StageRegistry& registry) {
           .in_range(1, 1e9)
           .or_else(std::int64_t{100}),
       Option::text("reports",
-                   "Path of a JSON-lines file that gets the device stage's figures every "
-                   "report_every batches, as the run goes on; empty is none.")
+                   "Path of a JSON-lines file, in a folder that exists, that gets the device "
+                   "stage's figures every report_every batches, as the run goes on. The first one "
+                   "replaces an older file. Empty is none.")
           .or_else(std::string()),
       Option::boolean("profile",
                       "Observe a CUDA device through CUPTI, for the figures of the summary and the "

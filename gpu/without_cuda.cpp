@@ -7,7 +7,8 @@
 namespace penstock::gpu {
 
 CudaAvailability cuda_availability() {
-  return {false, "this penstock was built without CUDA; configure with cmake --preset cuda"};
+  return {false,
+          "this penstock was built without CUDA (scripts/build cuda penstock builds it with CUDA)"};
 }
 
 std::unique_ptr<Device> make_cuda_device(int) {

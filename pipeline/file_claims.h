@@ -3,19 +3,18 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 
 namespace penstock {
 
 // The files that a run reads and writes, so that no output replaces an input or another output.
-// Files are told apart by device and inode, whatever the names that lead to them. Filled while the
-// stages are built, by one thread.
+// Files are told apart by device and inode, whatever the names that lead to them. Filled before the
+// run, by one thread at a time.
 class FileClaims {
  public:
-  // To be called before the outputs that may clash are added. A file that does not exist is no
-  // input.
+  // Throws std::runtime_error where the file is an output already. A file that does not exist is
+  // no input.
   void add_input(const std::string& path);
 
   // For a file that is written as an AtomicFile; its partial file is claimed with it. Throws
@@ -28,10 +27,12 @@ class FileClaims {
   using File = std::pair<std::uint64_t, std::uint64_t>;  // device, inode
 
   static std::optional<File> find(const std::string& path);
+  void check_against_outputs(const std::string& input) const;
   void check_against_inputs(const std::string& file, const std::string& output) const;
 
   std::map<File, std::string> inputs_;  // and the path that named each first
-  std::set<std::string> outputs_;       // partial files too; folders without links
+  // Partial files too: folders without links -> the path that was given.
+  std::map<std::string, std::string> outputs_;
 };
 
 }  // namespace penstock

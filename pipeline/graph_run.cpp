@@ -545,11 +545,11 @@ TokenAccount RunCounters::account() const {
 }
 
 bool run_graph(const GraphParts& parts, const std::stop_token& stop) {
-  // More threads than processors are allowed when they are asked for.
   // As much as the main thread commonly has: a deeply nested record needs more than oneTBB's 4 MiB
   // in a build with sanitizers.
   const oneapi::tbb::global_control allow_stack(oneapi::tbb::global_control::thread_stack_size,
                                                 kThreadStackBytes);
+  // More threads than processors are allowed when they are asked for.
   const oneapi::tbb::global_control allow_threads(
       oneapi::tbb::global_control::max_allowed_parallelism,
       static_cast<std::size_t>(std::max(parts.threads, available_threads())));

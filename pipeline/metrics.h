@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -39,11 +38,6 @@ class BusyClock {
  private:
   friend class BusyTimer;
 
-  static std::int64_t now_ns() {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-  }
-
   bool is_heard() const { return listeners_ != nullptr && !listeners_->is_empty(); }
   void pass_on(std::int64_t begin_ns, std::int64_t end_ns) const noexcept;
 
@@ -61,7 +55,7 @@ class BusyClock {
 // Counts the time from its construction to its destruction, and passes it on to those who listen.
 class BusyTimer {
  public:
-  explicit BusyTimer(BusyClock& clock) : clock_(clock), entered_ns_(BusyClock::now_ns()) {
+  explicit BusyTimer(BusyClock& clock) : clock_(clock), entered_ns_(now_ns()) {
     const std::lock_guard lock(clock_.mutex_);
     clock_.entered_ns_ += entered_ns_;
     ++clock_.inside_;
@@ -69,7 +63,7 @@ class BusyTimer {
   BusyTimer(const BusyTimer&) = delete;
   BusyTimer& operator=(const BusyTimer&) = delete;
   ~BusyTimer() {
-    const std::int64_t left_ns = BusyClock::now_ns();
+    const std::int64_t left_ns = now_ns();
     {
       const std::lock_guard lock(clock_.mutex_);
       --clock_.inside_;

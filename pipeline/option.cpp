@@ -76,8 +76,14 @@ std::string format_number(double value) {
 }
 
 std::string format_bound(const Option& option, double bound) {
-  return option.type == OptionType::kBytes ? format_bytes(static_cast<std::int64_t>(bound))
-                                           : format_number(bound);
+  switch (option.type) {
+    case OptionType::kBytes:
+      return format_bytes(static_cast<std::int64_t>(bound));
+    case OptionType::kInteger:
+      return std::to_string(static_cast<std::int64_t>(bound));
+    default:
+      return format_number(bound);
+  }
 }
 
 // " from 1 to 256", " of at least 1", or nothing.

@@ -179,7 +179,7 @@ class Pipeline::Implementation {
 
   const StreamInfo& stream() const { return stream_; }
 
-  bool reads(const std::string& path) const { return files_.is_input(path); }
+  void claim_output(const std::string& path) { files_.add_output(path); }
 
   GraphDescription graph() const {
     GraphDescription description;
@@ -423,8 +423,8 @@ GraphDescription Pipeline::graph() const {
   return implementation_->graph();
 }
 
-bool Pipeline::reads(const std::string& path) const {
-  return implementation_->reads(path);
+void Pipeline::claim_output(const std::string& path) {
+  implementation_->claim_output(path);
 }
 
 }  // namespace penstock

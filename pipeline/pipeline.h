@@ -113,8 +113,9 @@ class Pipeline {
 
   const StreamInfo& stream() const;
   GraphDescription graph() const;
-  // Whether the run reads the file at this path: a shard, a model, the configuration.
-  bool reads(const std::string& path) const;
+  // For a file that the caller writes beside the run, as an AtomicFile; before the run. Throws
+  // std::runtime_error where the run reads it (a shard, a model, the configuration) or writes it.
+  void claim_output(const std::string& path);
 
  private:
   class Implementation;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <shared_mutex>
@@ -9,13 +10,19 @@
 
 namespace penstock {
 
+// Nanoseconds of std::chrono::steady_clock: the time of every span.
+inline std::int64_t now_ns() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
 // A stretch of time in which something worked. Valid while it is passed on.
 struct Span {
   std::string_view name;        // what worked: a row of Metrics, or a kernel or copy of a device
   std::string_view device;      // "cuda:0"; empty for the threads of this process
   std::int64_t track = 0;       // the thread or the device's stream; unique within `device`
   std::string_view track_name;  // empty: one of the pipeline's threads
-  // Nanoseconds of std::chrono::steady_clock.
+  // See now_ns().
   std::int64_t begin_ns = 0;
   std::int64_t end_ns = 0;
 };

@@ -1,17 +1,11 @@
 #include "pipeline/trace_file.h"
 
-#include <chrono>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 namespace penstock {
 namespace {
-
-std::int64_t now_ns() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-}
 
 // In microseconds with three decimals.
 void append_microseconds(std::string& text, std::int64_t nanoseconds) {

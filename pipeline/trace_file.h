@@ -22,7 +22,7 @@ namespace penstock {
 // https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 class TraceFile final : public SpanListener {
  public:
-  // About 200 MB.
+  // 150 to 200 MB.
   static constexpr std::int64_t kMaxEvents = 2'000'000;
 
   // Throws FileError. Time 0 of the trace is now.

@@ -546,8 +546,13 @@ ShardList list_and_claim(const std::vector<std::string>& paths, FileClaims& file
   }
   ShardList list = list_shards(paths);
   for (const Shard& shard : list.shards) {
-    if (shard.path != kStandardInput) {
+    if (shard.path == kStandardInput) {
+      continue;
+    }
+    try {
       files.add_input(shard.path);
+    } catch (const std::runtime_error& error) {
+      list.problems.emplace_back(error.what());
     }
   }
   return list;

@@ -38,8 +38,8 @@ class Decoder final : public TokenDecoder {
 
 std::shared_ptr<const Tokenizer> load_model(const StageConfig& config, FileClaims& files) {
   const std::string& path = config.text("model");
-  files.add_input(path);
   try {
+    files.add_input(path);
     return load_sentencepiece(path);
   } catch (const std::runtime_error& error) {
     throw config.error("model", error.what());

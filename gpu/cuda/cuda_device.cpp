@@ -111,11 +111,14 @@ class CudaDevice final : public Device {
 CudaAvailability cuda_availability() {
   int count = 0;
   const cudaError_t code = cudaGetDeviceCount(&count);
-  if (code != cudaSuccess) {
-    cudaGetLastError();
-    return {false, std::string("no usable CUDA device: ") + cudaGetErrorString(code)};
+  if (code == cudaSuccess && count > 0) {
+    return {true, "", count};
   }
-  return {count > 0, count > 0 ? "" : "no CUDA device"};
+  cudaGetLastError();  // what can be cleared is not to be seen by the next call
+  const std::string words = cudaGetErrorString(code == cudaSuccess ? cudaErrorNoDevice : code);
+  return {false,
+          "no usable CUDA device: " + words +
+              " (is an NVIDIA driver installed that is new enough? nvidia-smi tells)"};
 }
 
 std::unique_ptr<Device> make_cuda_device(int number) {

@@ -170,7 +170,7 @@ std::optional<Report> CudaLmScore::next_report() {
 
 std::vector<Result> CudaLmScore::results() {
   if (stream_ == nullptr) {
-    return lm_score_figures({}, {});  // there was no batch
+    return lm_score_figures({}, {}, {});  // there was no batch
   }
   copy_found(last_report_, stream_);
   last_report_.wait();
@@ -195,7 +195,7 @@ Report CudaLmScore::report_of(const std::vector<std::byte>& bytes) const {
   }
   std::vector<LmSegmentScore> scores((bytes.size() - sizeof found) / sizeof(LmSegmentScore));
   std::memcpy(scores.data(), bytes.data() + sizeof found, scores.size() * sizeof(LmSegmentScore));
-  return {found.totals.num_batches, lm_score_figures(found.totals, scores)};
+  return {found.totals.num_batches, lm_score_figures(found.totals, found.last_batch, scores)};
 }
 
 LmDeviceWeights CudaLmScore::weights() const {

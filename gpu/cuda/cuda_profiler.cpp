@@ -1,6 +1,5 @@
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -23,6 +22,7 @@
 #include "gpu/kernel_name.h"
 #include "gpu/slot_wait.h"
 #include "gpu/synchronising_calls.h"
+#include "pipeline/span.h"
 
 namespace penstock::gpu {
 namespace {
@@ -36,11 +36,6 @@ constexpr std::array kRecordKinds = {
     CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL, CUPTI_ACTIVITY_KIND_MEMCPY, CUPTI_ACTIVITY_KIND_MEMSET};
 
 constexpr std::uint32_t kFlushPeriodMs = 100;
-
-std::int64_t now_ns() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-}
 
 std::uint64_t CUPTIAPI timestamp() {
   return static_cast<std::uint64_t>(now_ns());
@@ -108,15 +103,18 @@ class RecordReader {
     }
   }
 
-  // Records without times, as CUPTI gives where it runs out of memory.
-  std::int64_t num_untimed() const { return num_untimed_; }
+  void add_dropped(std::size_t count) { num_lost_ += static_cast<std::int64_t>(count); }
+
+  // Records that CUPTI dropped, and those without times, which it gives where it runs out of
+  // memory.
+  std::int64_t num_lost() const { return num_lost_; }
 
  private:
   template <typename Record>
   void read(const Record& record) {
     const Interval interval = interval_of(record);
     if (interval.begin == 0 || interval.end < interval.begin) {
-      ++num_untimed_;
+      ++num_lost_;
     } else if (interval.begin >= begin_ns_) {
       add(record);
     }
@@ -183,7 +181,7 @@ class RecordReader {
   const Metrics& metrics_;
   std::map<const char*, std::string> kernel_names_;  // CUPTI shares the names
   std::map<std::uint32_t, std::string> stream_names_;
-  std::int64_t num_untimed_ = 0;
+  std::int64_t num_lost_ = 0;
   std::atomic<std::int64_t> begin_ns_{std::numeric_limits<std::int64_t>::max()};
 };
 
@@ -192,9 +190,11 @@ class RecordReader {
 // records and counts them.
 class RecordBuffers {
  public:
+  // Never destroyed: CUPTI may still use it while the process exits, after the destructors of
+  // statics.
   static RecordBuffers& instance() {
-    static RecordBuffers buffers;
-    return buffers;
+    static auto* const buffers = new RecordBuffers;
+    return *buffers;
   }
 
   // What reads the records from now on; null: nothing. Returns when the one before is not used any
@@ -212,12 +212,25 @@ class RecordBuffers {
     *size = *buffer != nullptr ? kBytes : 0;
     *max_records = 0;  // as many as fit
   }
-  static void CUPTIAPI take(CUcontext,
-                            std::uint32_t,
+  static void CUPTIAPI take(CUcontext context,
+                            std::uint32_t stream_id,
                             std::uint8_t* buffer,
                             std::size_t,
                             std::size_t valid_bytes) noexcept {
     instance().read(buffer, valid_bytes);
+    instance().add_dropped(context, stream_id);
+  }
+
+  // Adds what CUPTI has dropped of a queue since it was asked last; null and 0 are the global one.
+  void add_dropped(CUcontext context, std::uint32_t stream_id) {
+    std::size_t count = 0;
+    if (cuptiActivityGetNumDroppedRecords(context, stream_id, &count) != CUPTI_SUCCESS) {
+      return;
+    }
+    const std::lock_guard lock(reader_mutex_);
+    if (reader_ != nullptr) {
+      reader_->add_dropped(count);
+    }
   }
 
  private:
@@ -318,10 +331,12 @@ class HostCalls {
       *data.correlationData = static_cast<std::uint64_t>(now_ns());
       return;
     }
+    if (depth_ == 0) {
+      return;  // the call began unwatched, and nothing was kept of it
+    }
     if (--depth_ > 0) {
       return;
     }
-    depth_ = 0;  // also after a call that began unwatched
     const CallNames& names = domain == CUPTI_CB_DOMAIN_RUNTIME_API ? runtime_ : driver_;
     activity_.add_host_call(
         names[id],
@@ -426,14 +441,14 @@ class CudaProfiler final : public DeviceProfiler {
     for (const CUpti_ActivityKind kind : kRecordKinds) {
       cuptiActivityDisable(kind);
     }
-    cuptiActivityGetNumDroppedRecords(nullptr, 0, &num_dropped_);
+    RecordBuffers::instance().add_dropped(nullptr, 0);
     cuptiActivityFlushPeriod(0);
     cuptiUnsubscribe(std::exchange(subscriber_, nullptr));
     RecordBuffers::instance().set_reader(nullptr);
   }
 
   std::string completeness() const {
-    const std::int64_t lost = static_cast<std::int64_t>(num_dropped_) + reader_->num_untimed();
+    const std::int64_t lost = reader_->num_lost();
     return lost == 0 ? "complete" : "incomplete: CUPTI lost " + std::to_string(lost) + " records";
   }
 
@@ -445,7 +460,6 @@ class CudaProfiler final : public DeviceProfiler {
   std::optional<RecordReader> reader_;  // used by RecordBuffers while subscribed
   CUpti_SubscriberHandle subscriber_ = nullptr;
   std::string problem_;  // why there is no observation
-  std::size_t num_dropped_ = 0;
 };
 
 }  // namespace

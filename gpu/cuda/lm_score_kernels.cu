@@ -596,15 +596,6 @@ __device__ LmScoreTotals block_sum(const LmScoreTotals& own) {
   return sum;
 }
 
-__device__ void add(LmScoreTotals& to, const LmScoreTotals& more) {
-  to.loss_sum += more.loss_sum;
-  to.num_scored += more.num_scored;
-  to.num_correct += more.num_correct;
-  to.num_sampled += more.num_sampled;
-  to.num_sampled_correct += more.num_sampled_correct;
-  to.sample_checksum += more.sample_checksum;
-}
-
 // A block a segment.
 __global__ void __launch_bounds__(kSumThreads) sum_segments_kernel(const std::int32_t* cu_seqlens,
                                                                    LmPositions positions,
@@ -643,12 +634,13 @@ __global__ void __launch_bounds__(kSumThreads)
     add_to_totals_kernel(const LmScoreTotals* sums, std::int64_t num_segments, LmFound* found) {
   LmScoreTotals own;
   for (std::int64_t i = threadIdx.x; i < num_segments; i += kSumThreads) {
-    add(own, sums[i]);
+    own.add(sums[i]);
   }
-  const LmScoreTotals sum = block_sum(own);
+  LmScoreTotals batch = block_sum(own);
+  batch.num_batches = 1;
   if (threadIdx.x == 0) {
-    add(found->totals, sum);
-    ++found->totals.num_batches;
+    found->totals.add(batch);
+    found->last_batch = batch;
   }
 }
 

@@ -24,6 +24,7 @@ inline constexpr std::int32_t kLmPadding = -2;
 // What was found in the batches so far.
 struct LmFound {
   LmScoreTotals totals;
+  LmScoreTotals last_batch;
   std::int64_t num_unknown = 0;     // tokens that are no ids of the vocabulary
   std::int64_t num_not_finite = 0;  // positions with a logit that is not finite
 };
@@ -108,7 +109,7 @@ void sum_segments(const DeviceBatch& batch,
                   LmSegmentScore* scores,
                   cudaStream_t stream);
 
-// Adds the sums of the segments, and a batch, to what was found.
+// Adds the sums of the segments, and a batch, to what was found; of the last batch they are all.
 void add_to_totals(const LmScoreTotals* sums,
                    std::int64_t num_segments,
                    LmFound* found,

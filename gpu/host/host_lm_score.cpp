@@ -85,6 +85,7 @@ class HostLmScore final : public DeviceStage {
 
   void enqueue(const DeviceBatch& batch, DeviceStream) override {
     check_token_ids(batch, weights_.vocabulary);
+    batch_ = {.num_batches = 1};
     segments_.assign(static_cast<std::size_t>(batch.num_segments), LmSegmentScore());
     const std::vector<Position> positions = positions_of(batch);
     const auto tile = static_cast<std::size_t>(options_.tile);
@@ -93,11 +94,11 @@ class HostLmScore final : public DeviceStage {
       score_tile(std::span(positions).subspan(begin, count), batch.first_position());
       begin += count;
     }
-    ++totals_.num_batches;
+    totals_.add(batch_);
   }
 
   void enqueue_report(DeviceStream) override {
-    reports_.push_back({totals_.num_batches, lm_score_figures(totals_, segments_)});
+    reports_.push_back({totals_.num_batches, lm_score_figures(totals_, batch_, segments_)});
   }
 
   std::optional<Report> next_report() override {
@@ -109,7 +110,7 @@ class HostLmScore final : public DeviceStage {
     return report;
   }
 
-  std::vector<Result> results() override { return lm_score_figures(totals_, segments_); }
+  std::vector<Result> results() override { return lm_score_figures(totals_, batch_, segments_); }
 
  private:
   void score_tile(std::span<const Position> positions, std::int64_t first_position) {
@@ -158,19 +159,19 @@ class HostLmScore final : public DeviceStage {
     }
     const TokenId sample =
         sample_token(logits, options_, philox(options_.seed, place_in_stream, kLmSampleStream));
-    totals_.sample_checksum += stream_checksum_term(sample, place_in_stream);
-    ++totals_.num_sampled;
+    batch_.sample_checksum += stream_checksum_term(sample, place_in_stream);
+    ++batch_.num_sampled;
     if (position.is_scored) {
       const TokenId target = position.token[1];
       add_score(log_sum - static_cast<double>(logits[target]), segments_[position.segment]);
-      totals_.num_correct += most_likely_token(logits) == target ? 1 : 0;
-      totals_.num_sampled_correct += sample == target ? 1 : 0;
+      batch_.num_correct += most_likely_token(logits) == target ? 1 : 0;
+      batch_.num_sampled_correct += sample == target ? 1 : 0;
     }
   }
 
   void add_score(double loss, LmSegmentScore& segment) {
-    totals_.loss_sum += loss;
-    ++totals_.num_scored;
+    batch_.loss_sum += loss;
+    ++batch_.num_scored;
     segment.loss_sum += static_cast<float>(loss);
     ++segment.num_scored;
   }
@@ -183,8 +184,10 @@ class HostLmScore final : public DeviceStage {
   std::vector<float> logits_;    // [positions, vocabulary]
 
   LmScoreTotals totals_;
-  std::vector<LmSegmentScore> segments_;  // of the last batch
-  std::deque<Report> reports_;            // that were not asked for yet
+  // Of the last batch.
+  LmScoreTotals batch_;
+  std::vector<LmSegmentScore> segments_;
+  std::deque<Report> reports_;  // that were not asked for yet
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -49,6 +50,13 @@ class CommandLineTest : public testing::Test {
                                  "  - pack: {batch_size: 4, sequence_length: 128}\n"
                                  "  - write_npy: {path: '"
                               << path("out.npy") << "'}\n";
+  }
+
+  // Writes a configuration with these lines in the place of its sink.
+  void write_config_with_sinks(const std::string& name, const std::string& sinks) const {
+    write_config(name, "'" + kSample + "*.jsonl.zst'");
+    const std::string config = read_file(path(name));
+    std::ofstream(path(name)) << config.substr(0, config.find("  - write_npy")) << sinks;
   }
 
   std::string path(const std::string& name) const { return folder_.path(name); }
@@ -272,6 +280,22 @@ TEST_F(CommandLineTest, RefusesAnUnwritableTraceBeforeAnyWork) {
   EXPECT_FALSE(fs::exists(path("out.npy")));
 }
 
+TEST_F(CommandLineTest, RefusesATraceOnStandardOutput) {
+  const Finished run = penstock({"run", path("config.yaml"), "--trace", "-"});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.errors, HasSubstr("--trace: got '-', but a trace cannot go to standard output"));
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+}
+
+TEST_F(CommandLineTest, RefusesAnEmptyPathOfATraceOrASummary) {
+  for (const std::string option : {"--trace", "--summary"}) {
+    const Finished run = penstock({"run", path("config.yaml"), option, ""});
+    EXPECT_EQ(run.status, 2);
+    EXPECT_THAT(run.errors, HasSubstr(option + ": got '', expected the path of a file"));
+    EXPECT_FALSE(fs::exists(path("out.npy")));
+  }
+}
+
 TEST_F(CommandLineTest, RefusesATraceInThePlaceOfAnInput) {
   const auto size = fs::file_size(path("config.yaml"));
   const Finished run = penstock({"run", path("config.yaml"), "--trace", path("config.yaml")});
@@ -286,8 +310,54 @@ TEST_F(CommandLineTest, RefusesATraceInThePlaceOfAnotherOutput) {
     const Finished run =
         penstock({"run", path("config.yaml"), "--summary", path("run.json"), "--trace", other});
     EXPECT_EQ(run.status, 2);
-    EXPECT_THAT(run.errors, HasSubstr("cannot write '" + other + "'"));
+    EXPECT_THAT(run.errors,
+                HasSubstr("the trace '" + other + "' is also another output of this run"));
     EXPECT_FALSE(fs::exists(path("out.npy")));
+  }
+}
+
+TEST_F(CommandLineTest, RefusesASummaryOrATraceInThePlaceOfTheReports) {
+  const std::string reports = path("reports.jsonl");
+  std::ofstream(reports) << "of an earlier run\n";
+  write_config_with_sinks("device.yaml", "  - device: {kind: cpu, reports: '" + reports + "'}\n");
+  for (const auto& [option, what] : {std::pair("--summary", "summary"), {"--trace", "trace"}}) {
+    const Finished run = penstock({"run", path("device.yaml"), option, reports});
+    EXPECT_EQ(run.status, 2);
+    EXPECT_THAT(run.errors,
+                HasSubstr(std::string("the ") + what + " '" + reports +
+                          "' is also another output of this run"));
+  }
+  EXPECT_EQ(read_file(reports), "of an earlier run\n");
+}
+
+TEST_F(CommandLineTest, WritesTheReportsOfADevice) {
+  const std::string reports = path("reports.jsonl");
+  std::ofstream(reports) << "of an earlier run\n";
+  std::ofstream(path("x.jsonl")) << "{\"text\":\"enough for one row\"}\n";
+  write_config_with_sinks("device.yaml",
+                          "  - device: {kind: cpu, stage: lm_score, width: 8, report_every: 1, "
+                          "reports: '" +
+                              reports + "'}\n");
+  const Finished run =
+      penstock({"run", path("device.yaml"), "--set", "read.paths=" + path("x.jsonl")});
+  ASSERT_EQ(run.status, 0) << run.errors;
+  EXPECT_THAT(read_file(reports), AllOf(StartsWith("{\"batches\":1,"), EndsWith("}\n")));
+}
+
+TEST_F(CommandLineTest, RefusesToReadWhatAnotherStageWrites) {
+  const std::string weights = path("weights");
+  std::ofstream(weights) << "precious";
+  const std::string score = "  - device: {kind: cpu, stage: lm_score, weights: '" + weights + "'";
+  const std::string npy = "  - write_npy: {path: '" + weights + "'}\n";
+  for (const std::string& sinks :
+       {score + ", reports: '" + weights + "'}\n", npy + score + "}\n"}) {
+    write_config_with_sinks("device.yaml", sinks);
+    const Finished run = penstock({"run", path("device.yaml")});
+    EXPECT_EQ(run.status, 2);
+    EXPECT_THAT(run.errors,
+                HasSubstr("option 'weights' of stage 'device': '" + weights +
+                          "' is also an output of this run"));
+    EXPECT_EQ(read_file(weights), "precious");
   }
 }
 
@@ -430,6 +500,16 @@ TEST_F(CommandLineTest, ValidatesAConfiguration) {
   EXPECT_EQ(run.output,
             path("config.yaml") + " is valid: read -> parse -> tokenize -> pack -> write_npy\n");
   EXPECT_FALSE(fs::exists(path("out.npy")));
+}
+
+TEST_F(CommandLineTest, ValidatesWithoutTouchingTheReportsOfAnEarlierRun) {
+  const std::string reports = path("reports.jsonl");
+  std::ofstream(reports) << "of an earlier run\n";
+  write_config_with_sinks("device.yaml", "  - device: {kind: cpu, reports: '" + reports + "'}\n");
+  const Finished run = penstock({"validate", path("device.yaml")});
+  EXPECT_EQ(run.status, 0) << run.errors;
+  EXPECT_EQ(read_file(reports), "of an earlier run\n");
+  EXPECT_FALSE(fs::exists(reports + ".partial"));
 }
 
 TEST_F(CommandLineTest, PrintsEveryIssueOfABrokenConfiguration) {

@@ -2,7 +2,6 @@
 // CUDA device, or where another profiler is attached.
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <iterator>
 #include <map>
@@ -69,11 +68,6 @@ class KeepDeviceSpans final : public SpanListener {
   mutable std::mutex mutex_;
   std::vector<KeptSpan> spans_;
 };
-
-std::int64_t now_ns() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-}
 
 std::unique_ptr<DeviceStage> make_cuda_stage(const std::string& name,
                                              const std::map<std::string, OptionValue>& values) {

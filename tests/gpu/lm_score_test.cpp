@@ -61,6 +61,9 @@ class Reference {
 
   void add(const Batch& batch) {
     document_perplexity_.clear();
+    const double loss_before = loss_sum_;
+    const int scored_before = num_scored_;
+    const int correct_before = num_correct_;
     for (std::size_t s = 0; s + 1 < batch.cu_seqlens.size(); ++s) {
       double loss_sum = 0;
       int num_scored = 0;
@@ -73,6 +76,9 @@ class Reference {
       loss_sum_ += loss_sum;
       num_scored_ += num_scored;
     }
+    const double scored = num_scored_ - scored_before;
+    batch_loss_ = (loss_sum_ - loss_before) / scored;
+    batch_accuracy_ = (num_correct_ - correct_before) / scored;
   }
 
   void expect(const std::vector<Result>& results, double tolerance) const {
@@ -84,6 +90,8 @@ class Reference {
     EXPECT_EQ(number_result(results, "accuracy"), num_correct_ / scored);
     EXPECT_EQ(number_result(results, "sampled_accuracy"), num_sampled_correct_ / scored);
     EXPECT_EQ(text_result(results, "sample_checksum"), checksum_text(sample_checksum_));
+    EXPECT_NEAR(number_result(results, "batch_loss"), batch_loss_, tolerance);
+    EXPECT_EQ(number_result(results, "batch_accuracy"), batch_accuracy_);
     const std::vector<double> perplexities = row_result(results, "document_perplexity");
     ASSERT_EQ(perplexities.size(), document_perplexity_.size());
     for (std::size_t i = 0; i < perplexities.size(); ++i) {
@@ -203,6 +211,9 @@ class Reference {
   int num_sampled_ = 0;
   int num_sampled_correct_ = 0;
   std::uint64_t sample_checksum_ = 0;
+  // Of the batch that was added last.
+  double batch_loss_ = 0;
+  double batch_accuracy_ = 0;
   std::vector<double> document_perplexity_;
 };
 
@@ -404,10 +415,21 @@ TEST(LmScore, HasNoLossWhereNothingIsScored) {
   const std::vector<Result> results = run_small_model(packed({1, 4, 4}, {{1}, {2}, {3}}, 0));
   EXPECT_EQ(integer_result(results, "scored"), 0);
   EXPECT_EQ(integer_result(results, "sampled"), 3);
-  for (const char* name : {"loss", "perplexity", "accuracy", "sampled_accuracy"}) {
+  for (const char* name :
+       {"loss", "perplexity", "accuracy", "sampled_accuracy", "batch_loss", "batch_accuracy"}) {
     EXPECT_TRUE(std::isnan(number_result(results, name))) << name;
   }
   EXPECT_TRUE(row_result(results, "document_perplexity").empty());
+}
+
+TEST(LmScore, HasNoBatchLossWhereTheLastBatchScoresNothing) {
+  const std::vector<Result> results =
+      run_small_model(packed({1, 4, 4}, {{1, 2, 3, 4}, {5}, {6}}, 0));
+  EXPECT_EQ(integer_result(results, "batches"), 2);
+  EXPECT_EQ(integer_result(results, "scored"), 3);
+  EXPECT_FALSE(std::isnan(number_result(results, "loss")));
+  EXPECT_TRUE(std::isnan(number_result(results, "batch_loss")));
+  EXPECT_TRUE(std::isnan(number_result(results, "batch_accuracy")));
 }
 
 TEST(LmScore, ReportsWhatWasFoundSoFar) {
@@ -426,6 +448,21 @@ TEST(LmScore, ReportsWhatWasFoundSoFar) {
     EXPECT_EQ(row_result(reports[i].figures, "document_perplexity"),
               row_result(expected, "document_perplexity"));
   }
+}
+
+TEST(LmScore, ReportsTheLossOfEachBatch) {
+  const std::vector<Batch> batches = random_batches(kShape, kVocabulary, 4, 3, 9);
+  std::vector<Report> reports;
+  run_on_host(small_model(), batches, stream_of_vocabulary(kVocabulary), 1, &reports);
+  ASSERT_EQ(reports.size(), batches.size());
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    const std::vector<Result> alone = run_small_model({batches[i]});
+    EXPECT_EQ(number_result(reports[i].figures, "batch_loss"), number_result(alone, "loss"));
+    EXPECT_EQ(number_result(reports[i].figures, "batch_accuracy"),
+              number_result(alone, "accuracy"));
+  }
+  EXPECT_NE(number_result(reports[3].figures, "batch_loss"),
+            number_result(reports[3].figures, "loss"));
 }
 
 TEST(LmScore, RefusesTokensThatAreNotInTheVocabulary) {
@@ -564,6 +601,19 @@ TEST_F(LmScoreWeights, RefuseSizesThatTheStageCannotTake) {
   EXPECT_THAT(error({}), HasSubstr("has a wrong width: got 12, expected a multiple of 8"));
   write_lm_weights(seeded_lm_weights(5, 8, kMaxWindow + 1, 1), path_);
   EXPECT_THAT(error({}), HasSubstr("has a window of 33, expected at most 32"));
+}
+
+TEST_F(LmScoreWeights, RefuseAFileThatTheRunWrites) {
+  write_lm_weights(seeded_lm_weights(50, 16, 5, 1), path_);
+  const StageConfig config = make_config({{"weights", path_}});
+  const StreamInfo stream;
+  FileClaims files;
+  files.add_output(path_);
+  EXPECT_THAT(config_error_of([&] {
+                load_lm_weights(read_lm_score_options(config), config, {kShape, stream, files});
+              }),
+              AllOf(HasSubstr("test.yaml:weights"),
+                    HasSubstr("'" + path_ + "' is also an output of this run")));
 }
 
 TEST_F(LmScoreWeights, RefuseAFileThatCannotBeRead) {

@@ -31,14 +31,21 @@ class FileClaimsTest : public ::testing::Test {
     return path(name);
   }
 
-  // What is said about an output; empty where it is fine.
-  static std::string problem(FileClaims& claims, const std::string& output) {
+  // What is said about a claim; empty where it is fine.
+  template <typename Claim>
+  static std::string problem_of(Claim claim) {
     try {
-      claims.add_output(output);
+      claim();
     } catch (const std::runtime_error& error) {
       return error.what();
     }
     return "";
+  }
+  static std::string problem(FileClaims& claims, const std::string& output) {
+    return problem_of([&] { claims.add_output(output); });
+  }
+  static std::string input_problem(FileClaims& claims, const std::string& input) {
+    return problem_of([&] { claims.add_input(input); });
   }
 
   const TemporaryFolder temporary_folder_;
@@ -78,16 +85,52 @@ TEST_F(FileClaimsTest, RefusesTheSameOutputTwice) {
   FileClaims claims;
   EXPECT_EQ(problem(claims, path("out")), "");
   EXPECT_EQ(problem(claims, path("out")),
-            "'" + path("out") + "' is written by another stage of this run too");
-  EXPECT_THAT(problem(claims, path("./out")), HasSubstr("by another stage"));
+            "'" + path("out") + "' is also another output of this run");
+  EXPECT_THAT(problem(claims, path("./out")), HasSubstr("another output"));
   std::filesystem::create_directory_symlink(folder_, path("here"));
-  EXPECT_THAT(problem(claims, path("here/out")), HasSubstr("by another stage"));
+  EXPECT_THAT(problem(claims, path("here/out")), HasSubstr("another output"));
 }
 
 TEST_F(FileClaimsTest, RefusesAnOutputThatIsThePartialFileOfAnother) {
   FileClaims claims;
   EXPECT_EQ(problem(claims, path("out")), "");
-  EXPECT_THAT(problem(claims, path("out.partial")), HasSubstr("by another stage"));
+  EXPECT_THAT(problem(claims, path("out.partial")), HasSubstr("another output"));
+}
+
+TEST_F(FileClaimsTest, RefusesAnInputThatIsAnOutput) {
+  FileClaims claims;
+  const std::string missing = path("missing");
+  const std::string old = write("old");
+  EXPECT_EQ(problem(claims, missing), "");
+  EXPECT_EQ(problem(claims, old), "");
+  for (const std::string& output : {missing, old}) {
+    EXPECT_EQ(input_problem(claims, output), "'" + output + "' is also an output of this run");
+    EXPECT_FALSE(claims.is_input(output));
+  }
+}
+
+TEST_F(FileClaimsTest, KnowsAnOutputByItsOtherNames) {
+  FileClaims claims;
+  const std::string old = write("old");
+  EXPECT_EQ(problem(claims, old), "");
+  std::filesystem::create_symlink("old", path("link"));
+  std::filesystem::create_hard_link(old, path("twin"));
+  for (const std::string& name : {path("link"), path("twin"), path("./old")}) {
+    EXPECT_EQ(input_problem(claims, name),
+              "'" + name + "' is also an output of this run (named '" + old + "')");
+  }
+  std::filesystem::create_directory_symlink(folder_, path("here"));
+  EXPECT_EQ(problem(claims, path("missing")), "");
+  EXPECT_THAT(input_problem(claims, path("here/missing")), HasSubstr("is also an output"));
+}
+
+TEST_F(FileClaimsTest, RefusesAnInputThatIsThePartialFileOfAnOutput) {
+  FileClaims claims;
+  EXPECT_EQ(problem(claims, path("out")), "");
+  const std::string partial = write("out.partial");  // as an AtomicFile does after the claim
+  std::filesystem::create_hard_link(partial, path("twin"));
+  EXPECT_EQ(input_problem(claims, partial), "'" + partial + "' is also an output of this run");
+  EXPECT_THAT(input_problem(claims, path("twin")), HasSubstr("(named '" + partial + "')"));
 }
 
 TEST_F(FileClaimsTest, TakesDifferentFiles) {
@@ -97,6 +140,8 @@ TEST_F(FileClaimsTest, TakesDifferentFiles) {
   EXPECT_EQ(problem(claims, write("of_an_earlier_run")), "");
   EXPECT_EQ(problem(claims, path("missing")), "");
   EXPECT_EQ(problem(claims, path("no_folder/out")), "");
+  EXPECT_EQ(input_problem(claims, write("other_shard")), "");
+  EXPECT_EQ(input_problem(claims, path("shard")), "");  // twice
   EXPECT_FALSE(claims.is_input(path("of_an_earlier_run")));
   EXPECT_FALSE(claims.is_input(path("missing")));
 }
@@ -173,18 +218,22 @@ TEST_F(FileClaimsPipelineTest, RefusesAQuarantineFileThatASinkWrites) {
   EXPECT_THAT(
       problem(
           write("shard"), path("out"), "on_error: quarantine\nquarantine: '" + path("out") + "'\n"),
-      HasSubstr("is written by another stage of this run too"));
+      HasSubstr("is also another output of this run"));
 }
 
-TEST_F(FileClaimsPipelineTest, TellsWhatARunReads) {
+TEST_F(FileClaimsPipelineTest, RefusesToWriteWhatARunReadsOrWritesBesideIt) {
   const std::string shard = write("shard");
   const StageRegistry stages = registry(shard, path("out"));
   const std::string config = write("run.yaml", "pipeline: [numbers, rows, collect]\n");
-  const Pipeline pipeline(load_config(config, stages), stages);
-  EXPECT_TRUE(pipeline.reads(shard));
-  EXPECT_TRUE(pipeline.reads(config));
-  EXPECT_FALSE(pipeline.reads(path("out")));
-  EXPECT_FALSE(pipeline.reads(write("other")));
+  Pipeline pipeline(load_config(config, stages), stages);
+  const auto problem_beside = [&](const std::string& output) {
+    return problem_of([&] { pipeline.claim_output(output); });
+  };
+  EXPECT_THAT(problem_beside(shard), HasSubstr("is also an input"));
+  EXPECT_THAT(problem_beside(config), HasSubstr("is also an input"));
+  EXPECT_THAT(problem_beside(path("out")), HasSubstr("is also another output"));
+  EXPECT_EQ(problem_beside(write("other")), "");
+  EXPECT_THAT(problem_beside(path("other")), HasSubstr("is also another output"));
 }
 
 }  // namespace

@@ -43,6 +43,13 @@ TEST(Option, DescribesTypeAndRange) {
   EXPECT_EQ(describe_type(Option::choice("x", "", {"jsonl", "txt"})), "one of jsonl, txt");
 }
 
+TEST(Option, WritesLargeWholeEndsOfARangeInFull) {
+  const Option option = Option::integer("x", "").in_range(1, 1e9);
+  EXPECT_EQ(describe_type(option), "integer from 1 to 1000000000");
+  EXPECT_EQ(parse_option(option, {"0"}, false).error,
+            "got '0', expected an integer from 1 to 1000000000");
+}
+
 TEST(Option, DescribesARangeWithAnUpperEndOnly) {
   Option option = Option::integer("x", "");
   option.max = 9;

@@ -1,6 +1,5 @@
 #include "pipeline/trace_file.h"
 
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -22,11 +21,6 @@ namespace {
 using nlohmann::json;
 using testing::ElementsAre;
 using testing::UnorderedElementsAre;
-
-std::int64_t now_ns() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-}
 
 Span span(std::string_view name, std::int64_t track, std::int64_t begin_ns, std::int64_t ns) {
   Span made;

@@ -24,7 +24,9 @@ class BuiltTransform {
  public:
   BuiltTransform(void (*register_stage)(StageRegistry&),
                  const std::string& name,
-                 const std::map<std::string, OptionValue>& options) {
+                 const std::map<std::string, OptionValue>& options,
+                 FileClaims files = {})
+      : files_(std::move(files)) {
     StageRegistry registry;
     register_stage(registry);
     const StageType& type = *registry.find(name);

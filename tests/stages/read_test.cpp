@@ -49,7 +49,10 @@ constexpr std::int64_t kMiB = 1024 * kKiB;
 // A built `read` stage and what it reports to.
 class Reader {
  public:
-  explicit Reader(const std::vector<std::string>& paths, const Values& options = {}) {
+  explicit Reader(const std::vector<std::string>& paths,
+                  const Values& options = {},
+                  FileClaims files = {})
+      : files_(std::move(files)) {
     StageRegistry registry;
     register_read(registry);
     const StageType& type = *registry.find("read");
@@ -475,6 +478,23 @@ TEST_F(ReadTest, TellsWhichFilesItReads) {
   EXPECT_TRUE(reader.files().is_input(first));
   EXPECT_TRUE(reader.files().is_input(second));
   EXPECT_FALSE(reader.files().is_input(other));
+}
+
+TEST_F(ReadTest, RefusesEveryShardThatTheRunWrites) {
+  const std::string first = write("first", "1\n");
+  const std::string second = write("second", "2\n");
+  FileClaims files;
+  files.add_output(first);
+  files.add_output(second);
+  try {
+    Reader({first, write("other", "3\n"), second}, {}, files);
+    FAIL() << "no error";
+  } catch (const ConfigError& error) {
+    ASSERT_EQ(error.issues().size(), 2U);
+    EXPECT_EQ(error.issues()[0].message,
+              "option 'paths' of stage 'read': '" + first + "' is also an output of this run");
+    EXPECT_THAT(error.issues()[1].message, HasSubstr("'" + second + "' is also an output"));
+  }
 }
 
 TEST_F(ReadTest, RefusesAnEmptyListOfPaths) {

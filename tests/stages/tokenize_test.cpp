@@ -393,6 +393,19 @@ std::string config_error(const Options& options) {
   return message;
 }
 
+TEST(Tokenize, RefusesAModelThatTheRunWrites) {
+  FileClaims files;
+  files.add_output(demo_model());
+  try {
+    const BuiltTransform stage(register_tokenize, "tokenize", {{"model", demo_model()}}, files);
+    FAIL() << "no error";
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("option 'model' of stage 'tokenize': '" + demo_model() +
+                          "' is also an output of this run"));
+  }
+}
+
 TEST(Tokenize, NamesAMissingModel) {
   const std::string path = in_tree("tests/data/no_such.model");
   EXPECT_THAT(config_error({{"model", path}}),
