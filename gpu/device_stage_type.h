@@ -17,6 +17,7 @@ struct DeviceStageContext {
   BatchShape shape;          // of every batch
   const StreamInfo& stream;  // what is known of the tokens
   FileClaims& files;         // to tell of every file that the stage reads or writes, before it does
+  std::int64_t max_in_flight = 5;  // batches whose work is enqueued and not done
 };
 
 // Makes a device stage, on the device thread, with its device current. The config holds the options

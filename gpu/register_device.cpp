@@ -75,8 +75,10 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
   setup.stage_name = config.text("stage");
   setup.shape = *context.stream.batch_shape;
   setup.make_stage = [&](gpu::Device& device) {
-    const gpu::DeviceStageContext stage_context{
-        *context.stream.batch_shape, context.stream, context.files};
+    const gpu::DeviceStageContext stage_context{*context.stream.batch_shape,
+                                                context.stream,
+                                                context.files,
+                                                2 * config.integer("slots") + 1};
     return make_stage(stages.at(config.text("stage")), config, stage_context, device.backend());
   };
   if (config.boolean("profile")) {

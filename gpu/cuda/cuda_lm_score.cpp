@@ -11,9 +11,6 @@
 namespace penstock::gpu {
 namespace {
 
-// Reports that may be on their way at the same time.
-constexpr std::size_t kReportsInFlight = 16;
-
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
@@ -38,7 +35,8 @@ cudaStream_t cuda_stream(DeviceStream stream) {
 
 CudaLmScore::CudaLmScore(const LmScoreOptions& options,
                          const LmWeights& weights,
-                         const BatchShape& shape)
+                         const BatchShape& shape,
+                         std::int64_t max_reports_in_flight)
     : options_(options),
       shape_(shape),
       vocabulary_(weights.vocabulary),
@@ -63,7 +61,9 @@ CudaLmScore::CudaLmScore(const LmScoreOptions& options,
                  shape.positions() * static_cast<std::int64_t>(sizeof(LmSegmentScore)),
              "the figures of lm_score",
              "batch_size or sequence_length"),
-      reports_(found_.bytes(), kReportsInFlight, "the reports of lm_score"),
+      reports_(found_.bytes(),
+               static_cast<std::size_t>(max_reports_in_flight),
+               "the reports of lm_score"),
       last_report_(found_.bytes(), 1, "the results of lm_score") {
   const Stream stream;
   upload(weights.embedding, embedding_, stream);
@@ -223,7 +223,7 @@ std::unique_ptr<DeviceStage> make_cuda_lm_score(const StageConfig& config,
                                                 const DeviceStageContext& context) {
   const LmScoreOptions options = read_lm_score_options(config);
   return std::make_unique<CudaLmScore>(
-      options, load_lm_weights(options, config, context), context.shape);
+      options, load_lm_weights(options, config, context), context.shape, context.max_in_flight);
 }
 
 }  // namespace penstock::gpu

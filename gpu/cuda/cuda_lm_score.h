@@ -22,8 +22,12 @@ namespace penstock::gpu {
 // device is asked for nothing but kernels and copies.
 class CudaLmScore final : public DeviceStage {
  public:
-  // Scores batches of this shape. Width and window are those of the weights.
-  CudaLmScore(const LmScoreOptions& options, const LmWeights& weights, const BatchShape& shape);
+  // Scores batches of this shape. Width and window are those of the weights. Where more reports
+  // than that are on their way, the next one waits for the oldest.
+  CudaLmScore(const LmScoreOptions& options,
+              const LmWeights& weights,
+              const BatchShape& shape,
+              std::int64_t max_reports_in_flight = 16);
 
   void enqueue(const DeviceBatch& batch, DeviceStream stream) override;
   void enqueue_report(DeviceStream stream) override;
