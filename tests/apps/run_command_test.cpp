@@ -119,7 +119,9 @@ TEST_F(RunCommandDeathTest, EndsTheProcessWhenASinkCannotBeDestroyed) {
   EXPECT_EXIT(run_with([] { return std::make_unique<StuckInItsDestructor>(); }, kShort),
               ExitedWithCode(130),
               "");
-  EXPECT_EQ(nlohmann::json::parse(read_file(folder_.path("run.json")))["status"], "stopped");
+  // The run may have come to its end before it saw the signal.
+  EXPECT_THAT(nlohmann::json::parse(read_file(folder_.path("run.json")))["status"],
+              testing::AnyOf("stopped", "finished"));
 }
 
 TEST_F(RunCommandDeathTest, EndsTheProcessAtASecondSignal) {
