@@ -241,7 +241,8 @@ TEST_F(CommandLineTest, WritesATraceOfEveryStage) {
     }
   }
   // What the trace and the summary say of a stage is the same.
-  for (const nlohmann::json& stage : summary()["stages"]) {
+  const nlohmann::json told = summary();
+  for (const nlohmann::json& stage : told["stages"]) {
     const double seconds =
         stage["busy_seconds"].get<double>() + stage["own_thread_seconds"].get<double>();
     EXPECT_NEAR(microseconds[stage["name"]], 1e6 * seconds, 1) << stage["name"];
