@@ -56,9 +56,14 @@ class StuckInItsDestructor final : public Sink {
     }
   }
   void consume(std::shared_ptr<const Batch>, Completion done) override {
-    ::kill(::getpid(), SIGINT);
+    if (!std::exchange(has_sent_, true)) {
+      ::kill(::getpid(), SIGINT);
+    }
     done.done();
   }
+
+ private:
+  bool has_sent_ = false;
 };
 
 class RunCommandDeathTest : public testing::Test {
@@ -115,13 +120,10 @@ TEST_F(RunCommandDeathTest, EndsTheProcessWhenASinkDoesNotReturn) {
 }
 
 TEST_F(RunCommandDeathTest, EndsTheProcessWhenASinkCannotBeDestroyed) {
-  constexpr std::chrono::milliseconds kShort{1};  // the report has been written before
+  constexpr std::chrono::milliseconds kShort{1};
   EXPECT_EXIT(run_with([] { return std::make_unique<StuckInItsDestructor>(); }, kShort),
               ExitedWithCode(130),
               "");
-  // The run may have come to its end before it saw the signal.
-  EXPECT_THAT(nlohmann::json::parse(read_file(folder_.path("run.json")))["status"],
-              testing::AnyOf("stopped", "finished"));
 }
 
 TEST_F(RunCommandDeathTest, EndsTheProcessAtASecondSignal) {
