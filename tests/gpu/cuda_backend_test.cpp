@@ -497,49 +497,43 @@ void expect_all_arrived(const std::vector<Result>& results, std::int64_t num_bat
   EXPECT_EQ(text_result(results, "verified"), "every token arrived once, whole and in order");
 }
 
-class CudaFeeder : public CudaBackend, public ::testing::WithParamInterface<int> {};
+class CudaFeeder : public CudaBackend, public ::testing::WithParamInterface<int> {
+ protected:
+  using MakeStage = std::function<std::unique_ptr<DeviceStage>(Device&)>;
+
+  static std::unique_ptr<DeviceStage> make_checksum(Device&) {
+    return make_stage("checksum", Backend::kCuda, {}, kFedShape);
+  }
+
+  // Feeds random batches to the stage, each after `prepare`, and expects all of them to arrive.
+  static void expect_arrival(
+      const MakeStage& make,
+      std::int64_t num_batches,
+      std::uint32_t seed,
+      const std::function<void(const Batch&)>& prepare = [](const Batch&) {}) {
+    StageMetrics metrics("device", 1);
+    DeviceFeeder feeder(feeder_setup(kFedShape, GetParam(), make), metrics);
+    for (Batch& batch : random_batches(kFedShape, 50'000, num_batches, 33, seed)) {
+      prepare(batch);
+      feeder.consume(shared(std::move(batch)), ignored());
+    }
+    feeder.finish();
+    expect_all_arrived(feeder.results(), num_batches);
+  }
+};
 
 TEST_P(CudaFeeder, ProvesThatEveryTokenArrived) {
-  StageMetrics metrics("device", 1);
-  DeviceFeeder feeder(
-      feeder_setup(kFedShape,
-                   GetParam(),
-                   [](Device&) { return make_stage("checksum", Backend::kCuda, {}, kFedShape); }),
-      metrics);
-  for (Batch& batch : random_batches(kFedShape, 50'000, 300, 33, 2)) {
-    feeder.consume(shared(std::move(batch)), ignored());
-  }
-  feeder.finish();
-  expect_all_arrived(feeder.results(), 300);
+  expect_arrival(make_checksum, 300, 2);
 }
 
 TEST_P(CudaFeeder, ProvesThatEveryTokenArrivedAtASlowConsumer) {
-  StageMetrics metrics("device", 1);
-  DeviceFeeder feeder(
-      feeder_setup(kFedShape,
-                   GetParam(),
-                   [](Device&) { return std::make_unique<LoadBeforeChecksum>(kFedShape); }),
-      metrics);
-  for (Batch& batch : random_batches(kFedShape, 50'000, 100, 33, 3)) {
-    feeder.consume(shared(std::move(batch)), ignored());
-  }
-  feeder.finish();
-  expect_all_arrived(feeder.results(), 100);
+  expect_arrival([](Device&) { return std::make_unique<LoadBeforeChecksum>(kFedShape); }, 100, 3);
 }
 
 TEST_P(CudaFeeder, ProvesThatEveryTokenOfASlowProducerArrived) {
-  StageMetrics metrics("device", 1);
-  DeviceFeeder feeder(
-      feeder_setup(kFedShape,
-                   GetParam(),
-                   [](Device&) { return make_stage("checksum", Backend::kCuda, {}, kFedShape); }),
-      metrics);
-  for (Batch& batch : random_batches(kFedShape, 50'000, 100, 33, 4)) {
+  expect_arrival(make_checksum, 100, 4, [](const Batch& batch) {
     testing::spin(static_cast<std::uint64_t>(batch.index), std::chrono::microseconds(2000));
-    feeder.consume(shared(std::move(batch)), ignored());
-  }
-  feeder.finish();
-  expect_all_arrived(feeder.results(), 100);
+  });
 }
 
 TEST_P(CudaFeeder, ScoresAsWithoutIt) {
