@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "stages/sentencepiece_tokenizer.h"
+#include "stages/tokenizer/sentencepiece_tokenizer.h"
 
 namespace penstock {
 namespace {

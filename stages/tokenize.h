@@ -9,7 +9,7 @@
 #include "pipeline/chunk.h"
 #include "pipeline/stage.h"
 #include "pipeline/stage_registry.h"
-#include "stages/tokenizer.h"
+#include "stages/tokenizer/tokenizer.h"
 
 namespace penstock {
 

@@ -1,4 +1,4 @@
-#include "stages/sentencepiece_tokenizer.h"
+#include "stages/tokenizer/sentencepiece_tokenizer.h"
 
 #include <cerrno>
 #include <cstdint>

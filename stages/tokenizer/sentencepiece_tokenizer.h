@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "stages/tokenizer.h"
+#include "stages/tokenizer/tokenizer.h"
 
 namespace penstock {
 
