@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "pipeline/chunk.h"
+#include "stages/tokenizer/byte_trie.h"
+#include "stages/tokenizer/sentencepiece_model.h"
+
+namespace penstock {
+
+// Finds the segmentation of a text into pieces that the SentencePiece library's Unigram encoder
+// finds. Texts are in the form that a Normalizer gives them. Immutable: every thread may use the
+// same one, each with a workspace of its own.
+//
+// The library adds up scores in float from the start of the document, so what it decides inside a
+// word depends on the score of everything in front of it, by way of rounding. `best_path` decides as
+// if scores were real numbers and says up to which score the library must come to the same decision;
+// `rounded_path` repeats the library's arithmetic.
+class UnigramLattice {
+ public:
+  // Throws std::runtime_error with the reason for a model whose pieces the library sees in another
+  // way, std::length_error when there are too many.
+  explicit UnigramLattice(const SentencePieceModel& model);
+
+  struct Token {
+    TokenId id;
+    std::uint32_t begin;  // offset in the text
+  };
+
+  struct Node {
+    double best;    // score of the best path from the segment's begin
+    double second;  // of the best one that ends with another piece
+    std::uint32_t begin;
+    TokenId id;
+  };
+  struct RoundedNode {
+    float best;
+    std::uint32_t begin;
+    TokenId id;
+  };
+  struct Workspace {
+    std::vector<Node> nodes;
+    std::vector<RoundedNode> rounded_nodes;
+  };
+
+  // What holds for `best_path`.
+  struct Proof {
+    // The library takes the same path if no score that it adds up on the way, whichever piece it
+    // looks at, reaches 2^exponent in magnitude.
+    int exponent = kAlways;
+    // No path from the begin that the library looks at has a score of a larger magnitude.
+    double deepest = 0;
+    // The sum of the magnitudes of the path's scores.
+    double sum = 0;
+    bool has_unknown = false;
+  };
+  static constexpr int kNever = -1;
+  static constexpr int kAlways = 62;
+  // Where the decision depends on rounding at all, no more is claimed than this.
+  static constexpr int kLargestExponent = 24;
+
+  // Appends the path of the front of `text`, up to the first place that no piece in the text
+  // crosses, to `tokens`. Their begins are counted from `origin`, where the text begins. Returns the
+  // length of that front.
+  std::size_t best_path(std::string_view text,
+                        std::uint32_t origin,
+                        Workspace& workspace,
+                        std::vector<Token>& tokens,
+                        Proof& proof) const;
+
+  // Appends the library's path of all of `text`, at whose begin its score is `score` and which no
+  // piece enters or leaves. Returns the score at the end.
+  float rounded_path(std::string_view text,
+                     float score,
+                     Workspace& workspace,
+                     std::vector<Token>& tokens) const;
+
+  // The library's score behind one more piece, or unknown character.
+  float add_score(float score, TokenId id) const noexcept {
+    return id == unknown_id_ ? unknown_score_ + score : static_cast<float>(scores_[id] + score);
+  }
+
+  TokenId unknown_id() const noexcept { return unknown_id_; }
+
+ private:
+  void add_scores(const SentencePieceModel& model);
+
+  ByteTrie trie_;
+  std::vector<double> scores_;  // by id
+  float unknown_score_ = 0;
+  double largest_score_ = 0;  // in magnitude
+  TokenId unknown_id_ = 0;
+};
+
+}  // namespace penstock
