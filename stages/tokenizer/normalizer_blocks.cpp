@@ -5,13 +5,14 @@
 #include <cstring>
 
 #include "stages/tokenizer/normalizer_run.h"
+#include "stages/tokenizer/utf8_decoding.h"
 
 // Includes the file for every set of instructions but the one that every processor has, which
 // follows it.
-#define HWY_TARGET_INCLUDE "stages/tokenizer/normalizer_blocks.inl"
+#define HWY_TARGET_INCLUDE "stages/tokenizer/normalizer_blocks.inc"
 // clang-format off
 #include <hwy/foreach_target.h>
-#include "stages/tokenizer/normalizer_blocks.inl"
+#include "stages/tokenizer/normalizer_blocks.inc"
 // clang-format on
 
 namespace penstock {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "pipeline/utf8.h"
+#include "stages/tokenizer/utf8_decoding.h"
 
 // The library's algorithm (EncodeOptimized in unigram_model.cc): going through the text a character
 // at a time, every piece that begins here is a candidate for the best path to where it ends. Where no
@@ -25,12 +26,6 @@ constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
 constexpr int kFloatDigits = 24;
 // The relative error of a sum of two doubles.
 constexpr double kDoubleError = DBL_EPSILON / 2;
-
-// Length of the character at the front of a text that is valid UTF-8.
-std::size_t character_length(char first) {
-  static constexpr std::uint8_t kLengths[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4};
-  return kLengths[static_cast<unsigned char>(first) >> 4U];
-}
 
 bool is_in_lattice(const Piece& piece) {
   return piece.type == PieceType::kNormal || piece.type == PieceType::kUserDefined;
@@ -147,7 +142,7 @@ std::size_t UnigramLattice::best_path(std::string_view text,
   std::size_t begin = 0;
   do {
     const double score = nodes[begin].best;
-    const std::size_t next = begin + character_length(text[begin]);
+    const std::size_t next = begin + utf8_length(text[begin]);
     bool is_known = false;
     ByteTrie::Node node = ByteTrie::kRoot;
     for (std::size_t end = begin;
@@ -214,7 +209,7 @@ float UnigramLattice::rounded_path(std::string_view text,
   nodes[0].best = score;
   for (std::size_t begin = 0; begin < text.size();) {
     const float here = nodes[begin].best;
-    const std::size_t next = begin + character_length(text[begin]);
+    const std::size_t next = begin + utf8_length(text[begin]);
     bool is_known = false;
     ByteTrie::Node node = ByteTrie::kRoot;
     for (std::size_t end = begin;
