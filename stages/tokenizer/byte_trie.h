@@ -11,9 +11,10 @@ namespace penstock {
 // Finds which of many strings begin a text: a double array, one load for each byte. Immutable once
 // built.
 //
-// The child of a node for a byte is at `offset ^ byte`; it is one if its label is that byte. Offsets
-// are unique, the array is a whole number of rows of 256 nodes, and no node has the offset 0 unless
-// it is a leaf, so a walk stays inside the array and ends at the first byte that does not match.
+// The child of a node for a byte is at `offset ^ byte`; it is one if its label is that byte.
+// Offsets are unique, the array is a whole number of rows of 256 nodes, and no node has the offset
+// 0 unless it is a leaf, so a walk stays inside the array and ends at the first byte that does not
+// match.
 class ByteTrie {
  public:
   using Node = std::uint32_t;  // an index

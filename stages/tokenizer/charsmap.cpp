@@ -113,11 +113,8 @@ struct Charsmap::Walk {
   }
 
   // Goes on by `byte`, behind which `more` bytes of the same code point follow.
-  void next_byte(std::size_t position,
-                 unsigned byte,
-                 char32_t code_point,
-                 unsigned more,
-                 bool continues) {
+  void next_byte(
+      std::size_t position, unsigned byte, char32_t code_point, unsigned more, bool continues) {
     std::uint32_t unit = 0;
     if (!charsmap.step(position, static_cast<unsigned char>(byte), unit)) {
       return;
@@ -137,8 +134,7 @@ struct Charsmap::Walk {
 
   void last_byte(std::size_t position, unsigned byte, char32_t code_point, bool continues) {
     std::uint32_t unit = 0;
-    if (code_point > 0x10FFFF ||
-        !charsmap.step(position, static_cast<unsigned char>(byte), unit)) {
+    if (code_point > 0x10FFFF || !charsmap.step(position, static_cast<unsigned char>(byte), unit)) {
       return;
     }
     const bool has_rule = (unit & kHasValue) != 0;

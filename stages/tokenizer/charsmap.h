@@ -9,8 +9,8 @@
 
 namespace penstock {
 
-// Holds the replacement rules of a SentencePiece model (precompiled_charsmap): 4 bytes with the size
-// of a double array of the Darts-clone library in bytes, little-endian, the array, and the
+// Holds the replacement rules of a SentencePiece model (precompiled_charsmap): 4 bytes with the
+// size of a double array of the Darts-clone library in bytes, little-endian, the array, and the
 // replacements, each ended by a zero byte, whose positions are the array's values. Immutable.
 class Charsmap {
  public:

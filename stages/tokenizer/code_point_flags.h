@@ -7,7 +7,8 @@
 
 namespace penstock {
 
-// Holds eight flags for every Unicode code point, in pages of 256; the pages without a flag are one.
+// Holds eight flags for every Unicode code point, in pages of 256; the pages without a flag are
+// one.
 class CodePointFlags {
  public:
   CodePointFlags();

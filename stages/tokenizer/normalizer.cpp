@@ -11,10 +11,10 @@
 
 // The library's algorithm, with a space where it has U+2581: at every place of the text, a
 // user-defined symbol stands for itself, else the longest rule of the charsmap applies, else a
-// character is copied. Where extra white space is removed, spaces at the front of what comes out are
-// left out when what came out before ended with one, or nothing did, and at the end of the text all
-// trailing ones are taken back. (A U+2581 in the text is not a space to the first part of this, but
-// is to the second.)
+// character is copied. Where extra white space is removed, spaces at the front of what comes out
+// are left out when what came out before ended with one, or nothing did, and at the end of the text
+// all trailing ones are taken back. (A U+2581 in the text is not a space to the first part of this,
+// but is to the second.)
 namespace penstock {
 namespace {
 
@@ -104,7 +104,8 @@ void Normalizer::fill_ascii_sets() {
   for (char32_t character = 0; character < kAsciiEnd; ++character) {
     const char text = static_cast<char>(character);
     const Charsmap::Rule rule = charsmap_.longest_rule({&text, 1});
-    const std::string_view becomes = rule.length == 0 ? std::string_view(&text, 1) : rule.replacement;
+    const std::string_view becomes =
+        rule.length == 0 ? std::string_view(&text, 1) : rule.replacement;
     const bool is_upper = text >= 'A' && text <= 'Z';
     const char lower = static_cast<char>(text | 0x20);
     if (tables_.flags[character] != 0) {
@@ -135,8 +136,7 @@ Normalizer::Step Normalizer::step(std::string_view text) const {
   return {text.substr(0, length), length};
 }
 
-void Normalizer::normalize(std::string_view text, ByteBuffer& normalized) const {
-  normalized.clear();
+std::string_view Normalizer::normalize(std::string_view text, ByteBuffer& buffer) const {
   if (tables_.removes_spaces) {
     while (!text.empty()) {
       const Step first = step(text);
@@ -147,9 +147,9 @@ void Normalizer::normalize(std::string_view text, ByteBuffer& normalized) const 
     }
   }
   if (text.empty()) {
-    return;
+    return {};
   }
-  NormalizerRun run(*this, text, normalized);
+  NormalizerRun run(*this, text, buffer);
   if (add_prefix_) {
     *run.out++ = ' ';
   }
@@ -158,30 +158,34 @@ void Normalizer::normalize(std::string_view text, ByteBuffer& normalized) const 
   } else {
     normalize_blocks(tables_, run);
   }
+  const char* const begin = buffer.data() + kMargin;
   if (tables_.removes_spaces) {
-    while (run.out > normalized.data() && run.out[-1] == ' ') {
+    while (run.out > begin && run.out[-1] == ' ') {
       --run.out;
     }
   }
   if (add_suffix_) {
     *run.out++ = ' ';
   }
-  normalized.resize(static_cast<std::size_t>(run.out - normalized.data()));
+  buffer.resize(static_cast<std::size_t>(run.out - buffer.data()));
+  return between(begin, run.out);
 }
 
 NormalizerRun::NormalizerRun(const Normalizer& text_normalizer,
                              std::string_view text,
-                             ByteBuffer& normalized)
+                             ByteBuffer& text_buffer)
     : normalizer(text_normalizer),
-      buffer(normalized),
+      buffer(text_buffer),
       in(text.data()),
       end(text.data() + text.size()),
       out(nullptr),
       removes_spaces(text_normalizer.tables().removes_spaces),
       after_space(removes_spaces) {
   // A prefix or a suffix, and what is written behind the end of a block.
-  buffer.reserve(text.size() + 1 + kBlock);
-  out = buffer.data();
+  buffer.clear();
+  buffer.reserve(Normalizer::kMargin + text.size() + 1 + kBlock);
+  *buffer.data() = 0;
+  out = buffer.data() + Normalizer::kMargin;
 }
 
 void NormalizerRun::step() {

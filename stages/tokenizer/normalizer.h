@@ -21,8 +21,12 @@ class Normalizer {
   // letter, or are damaged.
   explicit Normalizer(const SentencePieceModel& model);
 
-  // Replaces `normalized`. `text` is valid UTF-8.
-  void normalize(std::string_view text, ByteBuffer& normalized) const;
+  // Before the result there is a byte, which means nothing: some that go through it look at the
+  // byte before each one.
+  static constexpr std::size_t kMargin = 1;
+
+  // Returns the result, which `buffer` holds. `text` is valid UTF-8.
+  std::string_view normalize(std::string_view text, ByteBuffer& buffer) const;
 
   // What the library would do with one character after the other: see normalizer.cpp.
   struct Step {
@@ -31,8 +35,8 @@ class Normalizer {
   };
   Step step(std::string_view text) const;
 
-  // How a character is treated, by its flags. One without any is copied, unless the character behind
-  // it has kContinues: then the two may be replaced together.
+  // How a character is treated, by its flags. One without any is copied, unless the character
+  // behind it has kContinues: then the two may be replaced together.
   static constexpr std::uint8_t kNeedsStep = 1;
   static constexpr std::uint8_t kContinues = 2;
 

@@ -7,12 +7,12 @@
 
 namespace penstock {
 
-// Goes through one text on behalf of a Normalizer. There is always room for what is left of the text
-// and for a block more.
+// Goes through one text on behalf of a Normalizer. There is always room for what is left of the
+// text and for a block more.
 struct NormalizerRun {
   static constexpr std::size_t kBlock = 64;
 
-  NormalizerRun(const Normalizer& text_normalizer, std::string_view text, ByteBuffer& normalized);
+  NormalizerRun(const Normalizer& text_normalizer, std::string_view text, ByteBuffer& text_buffer);
 
   // Does what the library does at `in`.
   void step();

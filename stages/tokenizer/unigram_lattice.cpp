@@ -11,8 +11,8 @@
 #include "stages/tokenizer/utf8_decoding.h"
 
 // The library's algorithm (EncodeOptimized in unigram_model.cc): going through the text a character
-// at a time, every piece that begins here is a candidate for the best path to where it ends. Where no
-// piece consists of the character here, an unknown character is a candidate, too. A candidate
+// at a time, every piece that begins here is a candidate for the best path to where it ends. Where
+// no piece consists of the character here, an unknown character is a candidate, too. A candidate
 // replaces what was found before if its score is greater. What the candidates are compared with was
 // rounded to float; the candidates themselves were not, but for those with an unknown character.
 namespace penstock {
@@ -54,9 +54,8 @@ int exponent_for(double unit) {
   }
   int exponent = 0;
   std::frexp(unit, &exponent);  // unit >= 2^(exponent - 1)
-  return std::clamp(exponent - 1 + kFloatDigits,
-                    UnigramLattice::kNever,
-                    UnigramLattice::kLargestExponent);
+  return std::clamp(
+      exponent - 1 + kFloatDigits, UnigramLattice::kNever, UnigramLattice::kLargestExponent);
 }
 
 }  // namespace
@@ -70,8 +69,7 @@ UnigramLattice::UnigramLattice(const SentencePieceModel& model) : unknown_id_(mo
     if (!is_in_lattice(piece)) {
       continue;
     }
-    if (piece.text.empty() || piece.text.find('\0') != std::string::npos ||
-        !is_utf8(piece.text)) {
+    if (piece.text.empty() || piece.text.find('\0') != std::string::npos || !is_utf8(piece.text)) {
       throw std::runtime_error("piece " + std::to_string(id) +
                                " is empty, has a zero byte, or is not valid UTF-8");
     }

@@ -16,9 +16,9 @@ namespace penstock {
 // same one, each with a workspace of its own.
 //
 // The library adds up scores in float from the start of the document, so what it decides inside a
-// word depends on the score of everything in front of it, by way of rounding. `best_path` decides as
-// if scores were real numbers and says up to which score the library must come to the same decision;
-// `rounded_path` repeats the library's arithmetic.
+// word depends on the score of everything in front of it, by way of rounding. `best_path` decides
+// as if scores were real numbers and says up to which score the library must come to the same
+// decision; `rounded_path` repeats the library's arithmetic.
 class UnigramLattice {
  public:
   // Throws std::runtime_error with the reason for a model whose pieces the library sees in another
@@ -63,8 +63,8 @@ class UnigramLattice {
   static constexpr int kLargestExponent = 24;
 
   // Appends the path of the front of `text`, up to the first place that no piece in the text
-  // crosses, to `tokens`. Their begins are counted from `origin`, where the text begins. Returns the
-  // length of that front.
+  // crosses, to `tokens`. Their begins are counted from `origin`, where the text begins. Returns
+  // the length of that front.
   std::size_t best_path(std::string_view text,
                         std::uint32_t origin,
                         Workspace& workspace,

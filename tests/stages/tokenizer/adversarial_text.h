@@ -9,8 +9,9 @@ namespace penstock::testing {
 
 std::string utf8_of(char32_t code_point);
 
-// Makes texts out of what tokenizers get wrong: runs of spaces, U+2581 in the text, control and zero
-// bytes, marks that combine, special pieces, emoji, unknown scripts, very long words. Valid UTF-8.
+// Makes texts out of what tokenizers get wrong: runs of spaces, U+2581 in the text, control and
+// zero bytes, marks that combine, special pieces, emoji, unknown scripts, very long words. Valid
+// UTF-8.
 class AdversarialText {
  public:
   explicit AdversarialText(unsigned seed) : random_(seed) {}

@@ -18,8 +18,8 @@
 namespace penstock {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::AdversarialText;
+using ::testing::HasSubstr;
 using testing::read_file;
 using testing::with_every_simd_target;
 
@@ -143,8 +143,7 @@ SentencePieceModel model_file(const std::string& path) {
 
 std::string normalized(const Normalizer& normalizer, std::string_view text) {
   ByteBuffer buffer;
-  normalizer.normalize(text, buffer);
-  return std::string(buffer.view());
+  return std::string(normalizer.normalize(text, buffer));
 }
 
 void add_user_defined(SentencePieceModel& model, const std::string& text) {
@@ -164,8 +163,8 @@ void expect_reference(const SentencePieceModel& model, int num_texts) {
   ByteBuffer buffer;
   for (int i = 0; i < num_texts; ++i) {
     const std::string text = texts.next();
-    normalizer.normalize(text, buffer);
-    ASSERT_EQ(buffer.view(), replace_all(reference.normalize(text), kSpaceMark, " "))
+    ASSERT_EQ(normalizer.normalize(text, buffer),
+              replace_all(reference.normalize(text), kSpaceMark, " "))
         << "text: " << ::testing::PrintToString(text);
   }
 }
@@ -200,8 +199,20 @@ TEST(Normalizer, FollowsEveryFlag) {
 
 TEST(Normalizer, KeepsUserDefinedSymbolsAsTheyAre) {
   SentencePieceModel model = model_file("tests/data/models/unigram_2k_nfkc_cf_bytefb.model");
-  for (const char* symbol : {".", "<eop>", "<EOP>", "A", "ab", "\xEF\xBC\xA1", "  ", "x  y", "e",
-                             "e\xCC\x81z", "\xE2\x96\x81", ">", "\xCC\x81", "\xEF\xAC\x81"}) {
+  for (const char* symbol : {".",
+                             "<eop>",
+                             "<EOP>",
+                             "A",
+                             "ab",
+                             "\xEF\xBC\xA1",
+                             "  ",
+                             "x  y",
+                             "e",
+                             "e\xCC\x81z",
+                             "\xE2\x96\x81",
+                             ">",
+                             "\xCC\x81",
+                             "\xEF\xAC\x81"}) {
     add_user_defined(model, symbol);
   }
   with_every_simd_target([&] { expect_reference(model, 1500); });
@@ -219,8 +230,7 @@ TEST(Normalizer, ReplacesEveryCharacterAsTheLibraryDoes) {
       all += testing::utf8_of(code_point);
     }
   }
-  EXPECT_EQ(normalized(normalizer, all),
-            replace_all(reference.normalize(all), kSpaceMark, " "));
+  EXPECT_EQ(normalized(normalizer, all), replace_all(reference.normalize(all), kSpaceMark, " "));
 }
 
 TEST(Normalizer, GrowsForReplacementsThatAreLongerThanTheText) {
@@ -258,8 +268,8 @@ TEST(Normalizer, RefusesWhatItCannotFollow) {
   EXPECT_THAT(refusal(model), HasSubstr("not valid UTF-8"));
 }
 
-// Flips bits and cuts the end off: what is read stays inside the charsmap (the sanitizers look), and
-// it comes to an end.
+// Flips bits and cuts the end off: what is read stays inside the charsmap (the sanitizers look),
+// and it comes to an end.
 TEST(Normalizer, SurvivesADamagedCharsmap) {
   SentencePieceModel model = model_file("tests/data/models/bpe_2k_nfkc_nobytefb.model");
   const std::string good = model.normalizer.charsmap;

@@ -70,13 +70,12 @@ TEST(UnigramLattice, ItsProofsHoldForTheLibrarysArithmetic) {
       UnigramLattice::Proof proof;
       const std::size_t length = lattice.best_path(text, 0, workspace, path, proof);
       const double scale = std::ldexp(1.0, static_cast<int>(random() % 24));
-      const float score = -static_cast<float>(
-          scale * (0.5 + static_cast<double>(random() % 1000) / 2000));
+      const float score =
+          -static_cast<float>(scale * (0.5 + static_cast<double>(random() % 1000) / 2000));
       std::vector<Token> rounded;
       lattice.rounded_path(text.substr(0, length), score, workspace, rounded);
-      const bool is_proved =
-          proof.exponent >= 0 &&
-          std::abs(score) + proof.deepest + 1 < std::ldexp(1.0, proof.exponent);
+      const bool is_proved = proof.exponent >= 0 &&
+                             std::abs(score) + proof.deepest + 1 < std::ldexp(1.0, proof.exponent);
       if (is_proved) {
         ++proved;
         ASSERT_EQ(ids_of(path), ids_of(rounded)) << text << " behind " << score;
