@@ -1,7 +1,6 @@
 #include "stages/tokenizer/unigram_encoder.h"
 
 #include <algorithm>
-#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -12,9 +11,8 @@ namespace {
 
 // Positions in a text have 32 bits, and normalization makes texts longer.
 constexpr std::size_t kLargestText = std::size_t{1} << 26U;
-constexpr std::size_t kNoUnknown = std::numeric_limits<std::size_t>::max();
-// The bytes of U+2581, which the library has where there is a space here.
-constexpr std::array<std::uint8_t, 3> kSpaceBytes = {0xE2, 0x96, 0x81};
+// What the library has where there is a space here.
+constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
 // A longer text without a cut is not worth a proof: the rounding errors of its own pieces count.
 constexpr std::size_t kLongestProved = std::size_t{1} << 16U;
 // The share of the cache for words that the short table has no room for.
@@ -64,14 +62,12 @@ void UnigramEncoder::encode(std::string_view text, std::vector<TokenId>& ids) {
   }
   reserve_ids(normalized_.size());
   encode_normalized();
-  ids.insert(ids.end(), ids_.get(), ids_.get() + num_ids_);
+  append_ids(ids);
 }
 
-// A piece is a byte or more, and so is an unknown character; with byte fallback, a space that is
-// unknown becomes three ids. Words are written whole.
+// A piece is a byte or more, and so is an unknown character. Words are written whole.
 void UnigramEncoder::reserve_ids(std::size_t num_bytes) {
-  const std::size_t needed =
-      num_bytes * (vocabulary_.byte_fallback ? kSpaceBytes.size() : 1) + LongWord::kMostIds;
+  const std::size_t needed = num_bytes + LongWord::kMostIds;
   if (capacity_ < needed) {
     capacity_ = needed + needed / 2;
     ids_ = std::make_unique_for_overwrite<TokenId[]>(capacity_);
@@ -80,7 +76,7 @@ void UnigramEncoder::reserve_ids(std::size_t num_bytes) {
 
 void UnigramEncoder::encode_normalized() {
   num_ids_ = 0;
-  unknown_end_ = kNoUnknown;
+  has_unknown_ = 0;
   unit_begin_ = 0;
   score_.begin_document();
   const std::size_t num_blocks =
@@ -143,9 +139,10 @@ void UnigramEncoder::encode_units() {
     const bool is_there = is_second || entries[0].key == unit.key;
     const ShortWord& word = entries[is_second ? 1 : 0].value;
     word.copy_ids(ids_.get() + num_ids_);
-    if (is_there && score_.is_below(word.plain_exponent())) {
+    if (is_there && score_.is_below(word.exponent())) {
       num_ids_ += word.num_ids();
       score_.raise_bound(word.step());
+      has_unknown_ |= word.has_unknown();
     } else {
       encode_short(text, unit.key, *unit.bucket);
     }
@@ -164,7 +161,7 @@ void UnigramEncoder::encode_short(std::string_view text,
     const PathProof proof = find_path(text);
     remember(short_table_, bucket, key, proof);
     if (is_below(proof, text.size())) {
-      emit_path(text);
+      emit_path();
       score_.raise_bound(UnigramScore::step_of(proof.sum));
     } else {
       emit_rounded(text);
@@ -203,7 +200,7 @@ void UnigramEncoder::encode_long(std::string_view text) {
       remember(long_table_, bucket, key, proof);
     }
     if (is_below(proof, rest.size())) {
-      emit_path(rest);
+      emit_path();
       score_.raise_bound(UnigramScore::step_of(proof.sum));
     } else {
       emit_rounded(rest);
@@ -230,7 +227,7 @@ void UnigramEncoder::encode_uncached(std::string_view text) {
     const auto exponent = static_cast<unsigned>(std::max(proof.exponent, 0));
     const auto deepest = static_cast<std::uint64_t>(proof.deepest) + length + 1;
     if (length <= kLongestProved && score_.is_below(exponent, deepest)) {
-      emit_path(part);
+      emit_path();
       score_.raise_bound(UnigramScore::step_of(proof.sum));
     } else {
       emit_rounded(part);
@@ -271,8 +268,7 @@ void UnigramEncoder::remember(Table& table,
   using Word = std::remove_cvref_t<decltype(bucket.entries[0].value)>;
   const std::uint64_t step = UnigramScore::step_of(proof.sum);
   const bool is_deep = proof.deepest + double{Key::kMaxBytes} + 1 > double{UnigramScore::kSlack};
-  const bool needs_text = proof.has_unknown && vocabulary_.byte_fallback;
-  if (step > Word::kLargestStep || is_deep || needs_text) {
+  if (step > Word::kLargestStep || is_deep) {
     return;
   }
   path_ids_.clear();
@@ -294,26 +290,16 @@ void UnigramEncoder::emit_word(const Word& word, std::string_view text) {
     emit_rounded(text);
     return;
   }
-  std::array<TokenId, Word::kMostIds> ids;
-  word.copy_ids(ids.data());
-  for (std::size_t i = 0; i < word.num_ids(); ++i) {
-    if (ids[i] == vocabulary_.lattice.unknown_id()) {
-      emit_unknown({}, 1);
-    } else {
-      ids_[num_ids_++] = ids[i];
-    }
-  }
+  word.copy_ids(ids_.get() + num_ids_);
+  num_ids_ += word.num_ids();
   score_.raise_bound(word.step());
+  has_unknown_ |= word.has_unknown();
 }
 
-void UnigramEncoder::emit_path(std::string_view text) {
-  for (std::size_t i = 0; i < path_.size(); ++i) {
-    if (path_[i].id == vocabulary_.lattice.unknown_id()) {
-      const std::size_t end = i + 1 < path_.size() ? path_[i + 1].begin : text.size();
-      emit_unknown(text.substr(path_[i].begin, end - path_[i].begin), 1);
-    } else {
-      ids_[num_ids_++] = path_[i].id;
-    }
+void UnigramEncoder::emit_path() {
+  for (const UnigramLattice::Token& token : path_) {
+    ids_[num_ids_++] = token.id;
+    has_unknown_ |= token.id == vocabulary_.lattice.unknown_id() ? 1 : 0;
   }
 }
 
@@ -321,30 +307,55 @@ void UnigramEncoder::emit_rounded(std::string_view text) {
   const float before = score_.exact(ids_.get(), num_ids_);
   path_.clear();
   const float after = vocabulary_.lattice.rounded_path(text, before, workspace_, path_);
-  emit_path(text);
+  emit_path();
   score_.set(after, num_ids_);
 }
 
-// The library gives unknown characters one id, the bytes' where there is byte fallback; without it,
-// those side by side share one.
-void UnigramEncoder::emit_unknown(std::string_view characters, std::size_t num_characters) {
-  const std::size_t first = num_ids_;
-  const auto add_byte = [this](std::uint8_t byte) {
-    ids_[num_ids_++] = vocabulary_.byte_ids[byte];
-  };
-  if (vocabulary_.byte_fallback) {
-    for (const char byte : characters) {
-      if (byte == ' ') {
-        std::for_each(kSpaceBytes.begin(), kSpaceBytes.end(), add_byte);
-      } else {
-        add_byte(static_cast<std::uint8_t>(byte));
-      }
-    }
-  } else if (num_ids_ != unknown_end_) {
-    ids_[num_ids_++] = vocabulary_.lattice.unknown_id();
+void UnigramEncoder::append_ids(std::vector<TokenId>& ids) const {
+  if (has_unknown_ == 0) {
+    ids.insert(ids.end(), ids_.get(), ids_.get() + num_ids_);
+  } else if (vocabulary_.byte_fallback) {
+    append_with_bytes(ids);
+  } else {
+    append_merged(ids);
   }
-  score_.add_unknown(first, num_ids_ - first, num_characters);
-  unknown_end_ = num_ids_;
+}
+
+// Unknown characters side by side have one id.
+void UnigramEncoder::append_merged(std::vector<TokenId>& ids) const {
+  const TokenId unknown = vocabulary_.lattice.unknown_id();
+  std::size_t size = ids.size();
+  ids.resize(size + num_ids_);
+  bool after_unknown = false;
+  for (std::size_t i = 0; i < num_ids_; ++i) {
+    ids[size] = ids_[i];
+    const bool is_unknown = ids_[i] == unknown;
+    size += is_unknown && after_unknown ? 0 : 1;
+    after_unknown = is_unknown;
+  }
+  ids.resize(size);
+}
+
+// Unknown characters have an id for each of their bytes, which follow from where they stand.
+void UnigramEncoder::append_with_bytes(std::vector<TokenId>& ids) const {
+  const TokenId unknown = vocabulary_.lattice.unknown_id();
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < num_ids_; ++i) {
+    if (ids_[i] != unknown) {
+      ids.push_back(ids_[i]);
+      at += vocabulary_.lattice.length_of(ids_[i]);
+      continue;
+    }
+    const std::size_t length = utf8_length(normalized_[at]);
+    std::string_view character = normalized_.substr(at, length);
+    if (character == " ") {
+      character = kSpaceMark;
+    }
+    for (const char byte : character) {
+      ids.push_back(vocabulary_.byte_ids[static_cast<std::uint8_t>(byte)]);
+    }
+    at += length;
+  }
 }
 
 }  // namespace penstock

@@ -91,9 +91,11 @@ class UnigramEncoder final : public Encoder {
                 const PathProof& proof);
   template <typename Word>
   void emit_word(const Word& word, std::string_view text);
-  void emit_path(std::string_view text);
+  void emit_path();
   void emit_rounded(std::string_view text);
-  void emit_unknown(std::string_view characters, std::size_t num_characters);
+  void append_ids(std::vector<TokenId>& ids) const;
+  void append_merged(std::vector<TokenId>& ids) const;
+  void append_with_bytes(std::vector<TokenId>& ids) const;
 
   const UnigramVocabulary& vocabulary_;
   const std::unique_ptr<Encoder> library_;
@@ -102,11 +104,12 @@ class UnigramEncoder final : public Encoder {
   UnigramScore score_;
   ByteBuffer buffer_;
   std::string_view normalized_;  // in buffer_
-  // The ids of a document, in a buffer with room for all that there can be.
+  // The ids of a document, with an unknown id for each unknown character, in a buffer with room for
+  // all that there can be.
   std::unique_ptr<TokenId[]> ids_;
   std::size_t capacity_ = 0;
   std::size_t num_ids_ = 0;
-  std::size_t unknown_end_ = 0;  // where the ids of the last unknown characters end
+  std::uint32_t has_unknown_ = 0;  // whether there may be such ids
   std::size_t unit_begin_ = 0;   // of the unit that is not complete yet
   std::array<std::uint64_t, kBlocksAtOnce> cuts_{};
   std::vector<BlockMarks> marks_;

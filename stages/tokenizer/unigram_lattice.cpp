@@ -63,6 +63,7 @@ int exponent_for(double unit) {
 UnigramLattice::UnigramLattice(const SentencePieceModel& model) : unknown_id_(model.unknown_id) {
   std::vector<std::string> forms;
   forms.reserve(model.pieces.size());
+  lengths_.resize(model.pieces.size());
   std::vector<ByteTrie::Entry> entries;
   for (std::size_t id = 0; id < model.pieces.size(); ++id) {
     const Piece& piece = model.pieces[id];
@@ -77,6 +78,7 @@ UnigramLattice::UnigramLattice(const SentencePieceModel& model) : unknown_id_(mo
     if (piece.text.find(' ') == std::string::npos) {
       forms.push_back(normalized_form(piece.text));
       entries.push_back({forms.back(), static_cast<std::int32_t>(id)});
+      lengths_[id] = static_cast<std::uint32_t>(forms.back().size());
     }
   }
   trie_ = ByteTrie(std::move(entries));

@@ -83,6 +83,8 @@ class UnigramLattice {
     return id == unknown_id_ ? unknown_score_ + score : static_cast<float>(scores_[id] + score);
   }
 
+  // Of a known piece, in a normalized text.
+  std::size_t length_of(TokenId id) const noexcept { return lengths_[id]; }
   TokenId unknown_id() const noexcept { return unknown_id_; }
 
  private:
@@ -90,6 +92,7 @@ class UnigramLattice {
 
   ByteTrie trie_;
   std::vector<double> scores_;  // by id
+  std::vector<std::uint32_t> lengths_;  // by id
   float unknown_score_ = 0;
   double largest_score_ = 0;  // in magnitude
   TokenId unknown_id_ = 0;

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "pipeline/chunk.h"
 #include "stages/tokenizer/unigram_lattice.h"
@@ -40,14 +39,10 @@ class UnigramScore {
   void set_bound(std::uint64_t bound) { bound_ = bound; }
 
   // Whether the bound may soon stand for more pieces than it can, where there are `size` ids now.
-  bool is_due(std::size_t size) const { return size - size_ + num_unknown_ > kMostPieces / 2; }
+  bool is_due(std::size_t size) const { return size - size_ > kMostPieces / 2; }
 
-  // The ids from ids[first] on, `num_ids` of them, stand for this many unknown characters. Where
-  // the characters have no id of their own, since they belong to the unknown ones before, num_ids
-  // is 0.
-  void add_unknown(std::size_t first, std::size_t num_ids, std::size_t num_characters);
-
-  // The library's score behind the first `size` of the document's ids, all that there are.
+  // The library's score behind the first `size` of the document's ids, all that there are; unknown
+  // characters have one each.
   float exact(const TokenId* ids, std::size_t size);
   // Says that it is `score` behind `size` ids.
   void set(float score, std::size_t size);
@@ -56,18 +51,10 @@ class UnigramScore {
   // Covers the rounding of kMostPieces sums, see docs/tokenizer.md.
   static constexpr double kGrowth = 33.0 / 32;
 
-  struct Unknown {
-    std::size_t first;
-    std::size_t num_ids;
-    std::size_t num_characters;
-  };
-
   const UnigramLattice& lattice_;
   std::uint64_t bound_ = kSlack;
   float score_ = 0;
   std::size_t size_ = 0;          // how many ids it stands behind
-  std::vector<Unknown> unknown_;  // among the ids since then
-  std::size_t num_unknown_ = 0;   // characters in it
 };
 
 }  // namespace penstock

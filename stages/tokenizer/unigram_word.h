@@ -9,8 +9,8 @@
 
 namespace penstock {
 
-// What a Unigram encoder remembers of a word: its ids, and when they may be used. The upper bytes
-// of the ids hold the rest, so that all can be written out at once.
+// What a Unigram encoder remembers of a word: its ids, and when they may be used. The upper bytes of
+// the ids hold the rest, so that all can be written out at once.
 template <std::size_t kCapacity>
 class UnigramWord {
  public:
@@ -19,21 +19,21 @@ class UnigramWord {
   static constexpr std::uint32_t kLargestStep = 0xFF;
 
   UnigramWord() = default;
-  // `exponent` is as in UnigramLattice::Proof, `step` what the word raises the score's bound by. A
-  // word with unknown characters has the unknown id for each of them. Where there are more ids than
-  // fit, none are kept, but that is.
-  UnigramWord(
-      const TokenId* ids, std::size_t num_ids, int exponent, std::uint32_t step, bool has_unknown) {
+  // `exponent` is as in UnigramLattice::Proof, `step` what the word raises the score's bound by.
+  // Where there are more ids than fit, none are kept, and the exponent is 0.
+  UnigramWord(const TokenId* ids,
+              std::size_t num_ids,
+              int exponent,
+              std::uint32_t step,
+              bool has_unknown) {
     const bool fits = num_ids <= kCapacity;
     if (fits) {
       std::copy_n(ids, num_ids, words_.begin());
     }
-    const bool is_plain = fits && !has_unknown;
-    const auto usable = static_cast<std::uint32_t>(std::max(exponent, 0));
     words_[0] |= static_cast<std::uint32_t>(fits ? num_ids : kTooMany) << kShift;
-    words_[1] |= (is_plain ? usable : 0) << kShift;
+    words_[1] |= static_cast<std::uint32_t>(fits ? std::max(exponent, 0) : 0) << kShift;
     words_[2] |= step << kShift;
-    words_[3] |= usable << kShift;
+    words_[3] |= (has_unknown ? 1U : 0U) << kShift;
   }
 
   bool has_ids() const { return num_ids() != kTooMany; }
@@ -44,10 +44,10 @@ class UnigramWord {
       out[i] = words_[i] & kLargestId;
     }
   }
-  unsigned exponent() const { return words_[3] >> kShift; }
-  // The same for a word all of whose ids are there and known, and 0 for another one.
-  unsigned plain_exponent() const { return words_[1] >> kShift; }
+  unsigned exponent() const { return words_[1] >> kShift; }
   std::uint32_t step() const { return words_[2] >> kShift; }
+  // 1 where one of the ids is the unknown one.
+  std::uint32_t has_unknown() const { return words_[3] >> kShift; }
 
  private:
   static constexpr unsigned kShift = 24;

@@ -20,7 +20,14 @@ struct WordKey {
 
   std::array<std::uint64_t, kNumParts> parts{};
 
-  friend bool operator==(const WordKey&, const WordKey&) = default;
+  // Without a branch, and without the call that the comparison of arrays makes.
+  friend bool operator==(const WordKey& left, const WordKey& right) {
+    std::uint64_t different = 0;
+    for (std::size_t part = 0; part < kNumParts; ++part) {
+      different |= left.parts[part] ^ right.parts[part];
+    }
+    return different == 0;
+  }
 };
 
 // The key of `size` bytes at `word`, at most kMaxBytes; all bytes of the key are readable there.
