@@ -19,17 +19,17 @@ class ByteTrie {
  public:
   using Node = std::uint32_t;  // an index
   static constexpr Node kRoot = 0;
-  static constexpr std::int32_t kNoValue = -1;
+  static constexpr std::uint32_t kNoValue = UINT32_MAX;
   // What fits into the 22 bits of an offset.
   static constexpr std::size_t kMostNodes = std::size_t{1} << 22U;
 
   struct Entry {
     std::string_view key;    // not empty
-    std::int32_t value = 0;  // not negative
+    std::uint32_t value = 0;  // not kNoValue
   };
   struct Match {
     std::size_t length = 0;  // 0 says that there is none
-    std::int32_t value = kNoValue;
+    std::uint32_t value = kNoValue;
   };
 
   ByteTrie() : ByteTrie(std::vector<Entry>()) {}
@@ -47,7 +47,9 @@ class ByteTrie {
     return true;
   }
   // The value of the key that ends at `node`, or kNoValue.
-  std::int32_t value(Node node) const noexcept { return links_[node].value; }
+  std::uint32_t value(Node node) const noexcept { return links_[node].value; }
+  // Puts something else there, which may well mean something at nodes without a key.
+  void set_value(Node node, std::uint32_t value) noexcept { links_[node].value = value; }
 
   // The longest key that `text` begins with.
   Match longest_prefix(std::string_view text) const noexcept;
@@ -63,7 +65,7 @@ class ByteTrie {
 
   struct Link {
     std::uint32_t bits = kUnused;
-    std::int32_t value = kNoValue;
+    std::uint32_t value = kNoValue;
   };
 
   std::vector<Link> links_;

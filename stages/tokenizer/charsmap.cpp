@@ -1,8 +1,9 @@
 #include "stages/tokenizer/charsmap.h"
 
-#include <stdexcept>
+#include <string>
 
 #include "pipeline/utf8.h"
+#include "stages/tokenizer/model_refused.h"
 
 namespace penstock {
 namespace {
@@ -26,7 +27,7 @@ std::uint32_t read_unit(std::string_view bytes, std::size_t position) {
 Charsmap::Charsmap(std::string_view bytes) {
   const std::size_t array_bytes = bytes.size() < kUnitBytes ? 0 : read_unit(bytes, 0);
   if (array_bytes < kUnitBytes || array_bytes > bytes.size() - kUnitBytes) {
-    throw std::runtime_error("its precompiled_charsmap is damaged: it has " +
+    throw ModelRefused("its precompiled_charsmap is damaged: it has " +
                              std::to_string(bytes.size()) + " bytes and claims " +
                              std::to_string(array_bytes) + " for its double array");
   }
@@ -120,7 +121,7 @@ struct Charsmap::Walk {
       return;
     }
     if ((unit & kHasValue) != 0) {
-      throw std::runtime_error("its precompiled_charsmap has a rule that ends inside a character");
+      throw ModelRefused("its precompiled_charsmap has a rule that ends inside a character");
     }
     for (unsigned next = 0x80; next < 0xC0; ++next) {
       const char32_t longer = code_point << 6U | (next & 0x3FU);
@@ -139,7 +140,7 @@ struct Charsmap::Walk {
     }
     const bool has_rule = (unit & kHasValue) != 0;
     if (has_rule && !is_utf8(charsmap.replacement_at(position))) {
-      throw std::runtime_error(
+      throw ModelRefused(
           "its precompiled_charsmap has a replacement that is not valid UTF-8");
     }
     const bool is_replaced = !continues && has_rule;

@@ -21,7 +21,7 @@ class Charsmap {
 
   // Without a rule.
   Charsmap() = default;
-  // Throws std::runtime_error with the reason for what is damaged.
+  // Throws ModelRefused for what is damaged.
   explicit Charsmap(std::string_view bytes);
 
   bool empty() const noexcept { return units_.empty(); }
@@ -35,7 +35,7 @@ class Charsmap {
     bool continues = false;    // stands behind another one
   };
   // Calls `visit` with every code point that has a role, in no order, some of them more than once.
-  // Throws std::runtime_error when the rules are not about whole characters.
+  // Throws ModelRefused when the rules are not about whole characters.
   void visit_roles(const std::function<void(char32_t, Role)>& visit) const;
 
  private:

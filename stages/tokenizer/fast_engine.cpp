@@ -1,20 +1,38 @@
 #include "stages/tokenizer/fast_engine.h"
 
-#include <stdexcept>
+#include <memory>
+#include <utility>
 
+#include "stages/tokenizer/bpe_engine.h"
+#include "stages/tokenizer/model_refused.h"
 #include "stages/tokenizer/unigram_engine.h"
 
 namespace penstock {
+namespace {
 
-FastEngineResult make_fast_engine(const SentencePieceModel& model) {
+FastEngineResult make_bpe_engine(const SentencePieceModel& model, std::string_view simd_level) {
+  if (std::string reason = BpeEngine::refusal(model); !reason.empty()) {
+    return {nullptr, std::move(reason)};
+  }
+  return {std::make_unique<BpeEngine>(model, simd_level), {}};
+}
+
+FastEngineResult make_unigram_engine(const SentencePieceModel& model, std::string_view simd_level) {
+  try {
+    return {std::make_unique<UnigramEngine>(model, simd_level), {}};
+  } catch (const ModelRefused& refusal) {
+    return {nullptr, refusal.what()};
+  }
+}
+
+}  // namespace
+
+FastEngineResult make_fast_engine(const SentencePieceModel& model, std::string_view simd_level) {
   switch (model.type) {
-    case SentencePieceType::kUnigram:
-      try {
-        return {make_unigram_engine(model), ""};
-      } catch (const std::runtime_error& refusal) {
-        return {nullptr, refusal.what()};
-      }
     case SentencePieceType::kBpe:
+      return make_bpe_engine(model, simd_level);
+    case SentencePieceType::kUnigram:
+      return make_unigram_engine(model, simd_level);
     case SentencePieceType::kWord:
     case SentencePieceType::kChar:
       break;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "stages/tokenizer/sentencepiece_model.h"
 #include "stages/tokenizer/tokenizer.h"
@@ -33,7 +34,9 @@ struct FastEngineResult {
   std::string refusal;  // why there is none
 };
 
-// The engine for the model, if what the engine relies on can be proved of it.
-FastEngineResult make_fast_engine(const SentencePieceModel& model);
+// The engine for the model, if what the engine relies on can be proved of it. `simd_level` as for
+// text_kernels().
+FastEngineResult make_fast_engine(const SentencePieceModel& model,
+                                  std::string_view simd_level = {});
 
 }  // namespace penstock

@@ -31,6 +31,21 @@ void mark_cuts(const ByteClasses& classes,
   }
 }
 
+MappedBlock map_block(const AsciiMapping& mapping, const char* text, char* to) {
+  MappedBlock block;
+  for (std::size_t i = 0; i < TextKernels::kBlockBytes; ++i) {
+    const std::uint64_t bit = std::uint64_t{1} << i;
+    const char byte = text[i];
+    const bool is_space = mapping.becomes_space.has(byte);
+    const char lower = static_cast<char>(byte | (mapping.becomes_lower_case.has(byte) ? ' ' : 0));
+    to[i] = is_space ? ' ' : lower;
+    block.spaces |= is_space ? bit : 0;
+    block.special |= mapping.is_special.has(byte) ? bit : 0;
+    block.leads |= static_cast<unsigned char>(byte) >= 0xC0 ? bit : 0;
+  }
+  return block;
+}
+
 }  // namespace portable
 }  // namespace
 }  // namespace penstock
@@ -79,7 +94,7 @@ std::vector<std::string> simd_levels() {
 
 TextKernels text_kernels(std::string_view simd_level) {
   if (simd_level == kPortable) {
-    return {&portable::mark_cuts};
+    return {&portable::mark_cuts, &portable::map_block};
   }
   for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
     if (has_vectors(target) && (simd_level.empty() || simd_level == hwy::TargetName(target))) {

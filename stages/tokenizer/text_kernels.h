@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "stages/tokenizer/ascii_mapping.h"
 #include "stages/tokenizer/byte_classes.h"
 
 namespace penstock {
@@ -14,6 +15,13 @@ namespace penstock {
 struct BlockMarks {
   std::uint64_t cuts = 0;  // the text can be cut before this byte
   std::uint64_t wide = 0;  // the byte begins a character of three or four bytes
+};
+
+// What 64 bytes of text are, a bit for each byte.
+struct MappedBlock {
+  std::uint64_t spaces = 0;   // they are one now
+  std::uint64_t special = 0;  // ASCII only
+  std::uint64_t leads = 0;    // first bytes of characters that are not ASCII
 };
 
 // Kernels compiled for one level of SIMD instructions.
@@ -26,6 +34,9 @@ struct TextKernels {
                     const char* text,
                     std::size_t num_blocks,
                     BlockMarks* marks) = nullptr;
+  // Writes kBlockBytes bytes of text, mapped, to `to`. What is not ASCII, and what is special, stays
+  // as it is.
+  MappedBlock (*map_block)(const AsciiMapping& mapping, const char* text, char* to) = nullptr;
 };
 
 // The levels that this machine has, the best one first; the last one is "portable", which needs

@@ -21,30 +21,11 @@ namespace penstock {
 // decision; `rounded_path` repeats the library's arithmetic.
 class UnigramLattice {
  public:
-  // Throws std::runtime_error with the reason for a model whose pieces the library sees in another
-  // way, std::length_error when there are too many.
+  // Throws ModelRefused for a model with pieces that the library sees in another way.
   explicit UnigramLattice(const SentencePieceModel& model);
 
-  struct Token {
-    TokenId id;
-    std::uint32_t begin;  // offset in the text
-  };
-
-  struct Node {
-    double best;    // score of the best path from the segment's begin
-    double second;  // of the best one that ends with another piece
-    std::uint32_t begin;
-    TokenId id;
-  };
-  struct RoundedNode {
-    float best;
-    std::uint32_t begin;
-    TokenId id;
-  };
-  struct Workspace {
-    std::vector<Node> nodes;
-    std::vector<RoundedNode> rounded_nodes;
-  };
+  // Whether paths may go through the piece.
+  static bool has(const Piece& piece);
 
   // What holds for `best_path`.
   struct Proof {
@@ -55,28 +36,28 @@ class UnigramLattice {
     double deepest = 0;
     // The sum of the magnitudes of the path's scores.
     double sum = 0;
-    bool has_unknown = false;
   };
   static constexpr int kNever = -1;
   static constexpr int kAlways = 62;
   // Where the decision depends on rounding at all, no more is claimed than this.
   static constexpr int kLargestExponent = 24;
 
-  // Appends the path of the front of `text`, up to the first place that no piece in the text
-  // crosses, to `tokens`. Their begins are counted from `origin`, where the text begins. Returns
-  // the length of that front.
+  class Workspace;
+
+  // Appends the ids of the best path of the front of `text`, up to the first place that no piece in
+  // the text crosses, to `path`; an unknown character has the unknown id. Returns the length of that
+  // front.
   std::size_t best_path(std::string_view text,
-                        std::uint32_t origin,
                         Workspace& workspace,
-                        std::vector<Token>& tokens,
+                        std::vector<TokenId>& path,
                         Proof& proof) const;
 
-  // Appends the library's path of all of `text`, at whose begin its score is `score` and which no
-  // piece enters or leaves. Returns the score at the end.
+  // Appends the ids of the library's path of all of `text`, at whose begin its score is `score` and
+  // which no piece enters or leaves. Returns the score at the end.
   float rounded_path(std::string_view text,
                      float score,
                      Workspace& workspace,
-                     std::vector<Token>& tokens) const;
+                     std::vector<TokenId>& path) const;
 
   // The library's score behind one more piece, or unknown character.
   float add_score(float score, TokenId id) const noexcept {
@@ -88,14 +69,47 @@ class UnigramLattice {
   TokenId unknown_id() const noexcept { return unknown_id_; }
 
  private:
-  void add_scores(const SentencePieceModel& model);
+  // What ends at a place in a text.
+  struct Node {
+    double best;                // score of the best path from the begin
+    double second;              // of the best one that ends with another piece
+    std::uint32_t begin;        // of the best path's last piece
+    ByteTrie::Node trie_node;   // of that piece; kUnknown for an unknown character
+  };
+  struct RoundedNode {
+    float best;
+    std::uint32_t begin;
+    TokenId id;
+  };
+  // The node of an unknown character: the root ends no piece.
+  static constexpr ByteTrie::Node kUnknown = ByteTrie::kRoot;
 
+  void add_pieces(const SentencePieceModel& model);
+  void add_scores(const SentencePieceModel& model);
+  void prove(const Node* nodes,
+             std::size_t end,
+             std::size_t num_steps,
+             std::vector<TokenId>& path,
+             Proof& proof) const;
+
+  // The values are scores as floats, minus infinity where no piece ends.
   ByteTrie trie_;
-  std::vector<double> scores_;  // by id
-  std::vector<std::uint32_t> lengths_;  // by id
+  std::vector<TokenId> ids_;             // by node of the trie
+  std::vector<double> scores_;           // by id
+  std::vector<std::uint32_t> lengths_;   // by id
+  std::size_t longest_piece_ = 0;
   float unknown_score_ = 0;
-  double largest_score_ = 0;  // in magnitude
   TokenId unknown_id_ = 0;
+  double largest_score_ = 0;  // in magnitude
+  double score_error_ = 0;    // what the trie's scores differ from the library's by, at most
+};
+
+// Keeps memory that one thread's calls use again.
+class UnigramLattice::Workspace {
+  friend class UnigramLattice;
+
+  std::vector<Node> nodes_;
+  std::vector<RoundedNode> rounded_nodes_;
 };
 
 }  // namespace penstock

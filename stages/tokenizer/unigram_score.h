@@ -30,13 +30,16 @@ class UnigramScore {
   bool is_below(unsigned exponent, std::uint64_t deepest) const {
     return (bound_ - kSlack + deepest) >> exponent == 0;
   }
+  // `score` and what it may be off by through the rounding of sums, up to one for each of the word's
+  // bytes, where exponents are UnigramLattice::kLargestExponent at most.
+  static std::uint64_t deepest_of(double score, std::size_t num_bytes) {
+    return static_cast<std::uint64_t>(std::ceil(score)) + num_bytes + 1;
+  }
   // What to add to the bound for a word whose pieces' scores have the magnitude `sum` in all.
   static std::uint64_t step_of(double sum) {
     return static_cast<std::uint64_t>(std::ceil(sum * kGrowth));
   }
-  std::uint64_t bound() const { return bound_; }
   void raise_bound(std::uint64_t step) { bound_ += step; }
-  void set_bound(std::uint64_t bound) { bound_ = bound; }
 
   // Whether the bound may soon stand for more pieces than it can, where there are `size` ids now.
   bool is_due(std::size_t size) const { return size - size_ > kMostPieces / 2; }
