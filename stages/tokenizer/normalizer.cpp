@@ -13,10 +13,10 @@
 
 // The library's algorithm, with a space where it has U+2581: at every place of the text, a
 // user-defined symbol stands for itself, else the longest rule of the charsmap applies, else a
-// character is copied. Where extra white space is removed, spaces at the front of what comes out are
-// left out when what came out before ended with one, or nothing did, and at the end of the text all
-// trailing ones are taken back. (A U+2581 in the text is not a space to the first part of this, but
-// is to the second.)
+// character is copied. Where extra white space is removed, spaces at the front of what comes out
+// are left out when what came out before ended with one, or nothing did, and at the end of the text
+// all trailing ones are taken back. (A U+2581 in the text is not a space to the first part of this,
+// but is to the second.)
 namespace penstock {
 namespace {
 
@@ -290,8 +290,8 @@ Normalizer::Step Normalizer::step(std::string_view text) const {
   return {text.substr(0, length), length};
 }
 
-// The library does this first. It makes a difference where the model puts a suffix behind texts, but
-// not behind those without anything else.
+// The library does this first. It makes a difference where the model puts a suffix behind texts,
+// but not behind those without anything else.
 std::string_view Normalizer::without_leading_spaces(std::string_view text) const {
   while (!text.empty()) {
     const Step first = step(text);

@@ -22,8 +22,8 @@ class Normalizer {
   // Throws ModelRefused for a model whose rules cannot be followed to the letter, or are damaged.
   Normalizer(const SentencePieceModel& model, TextKernels kernels);
 
-  // Before the result there is a byte, which means nothing: some that go through it look at the byte
-  // before each one.
+  // Before the result there is a byte, which means nothing: some that go through it look at the
+  // byte before each one.
   static constexpr std::size_t kMargin = 1;
 
   // Returns the result, which `buffer` holds. `text` is valid UTF-8.
@@ -38,8 +38,8 @@ class Normalizer {
     std::size_t length = 0;  // of the text that it stands for
   };
 
-  // How a character is treated, by its flags. One without any is copied, unless the character behind
-  // it has kContinues: then the two may be replaced together.
+  // How a character is treated, by its flags. One without any is copied, unless the character
+  // behind it has kContinues: then the two may be replaced together.
   static constexpr std::uint8_t kNeedsStep = 1;
   static constexpr std::uint8_t kContinues = 2;
 

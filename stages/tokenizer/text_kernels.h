@@ -34,8 +34,8 @@ struct TextKernels {
                     const char* text,
                     std::size_t num_blocks,
                     BlockMarks* marks) = nullptr;
-  // Writes kBlockBytes bytes of text, mapped, to `to`. What is not ASCII, and what is special, stays
-  // as it is.
+  // Writes kBlockBytes bytes of text, mapped, to `to`. What is not ASCII, and what is special,
+  // stays as it is.
   MappedBlock (*map_block)(const AsciiMapping& mapping, const char* text, char* to) = nullptr;
 };
 

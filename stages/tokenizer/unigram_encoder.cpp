@@ -148,9 +148,9 @@ class UnigramEncoder final : public Encoder {
       const ShortIds& found = entries[is_second ? 1 : 0].value;
       if (is_there && score_.is_below(found.exponent())) {
         emit(found);
-      } else {
-        encode_other(text_.substr(word.begin, word.size), word.key, word.hash);
+        continue;
       }
+      encode_other(text_.substr(word.begin, word.size), word.key, word.hash);
     }
     if (score_.is_due(num_ids_)) {
       score_.exact(ids_.get(), num_ids_);
@@ -238,62 +238,76 @@ class UnigramEncoder final : public Encoder {
                      Table& table,
                      typename Table::Bucket& bucket,
                      const Key& key) {
+    find_path(word);
+    remember(table, bucket, key, path_, proofs_);
+    use_path(word);
+  }
+
+  template <typename Table, typename Key>
+  void remember(Table& table,
+                typename Table::Bucket& bucket,
+                const Key& key,
+                const std::vector<TokenId>& path,
+                const std::vector<UnigramLattice::Proof>& proofs) {
     using Ids = std::remove_cvref_t<decltype(bucket.entries[0].value)>;
-    path_.clear();
     UnigramLattice::Proof all;
-    for (std::size_t begin = 0; begin < word.size();) {
-      UnigramLattice::Proof proof;
-      begin += engine_.lattice().best_path(word.substr(begin), workspace_, path_, proof);
+    for (const UnigramLattice::Proof& proof : proofs) {
       all.exponent = std::min(all.exponent, proof.exponent);
       all.deepest = std::max(all.deepest, all.sum + proof.deepest);
       all.sum += proof.sum;
     }
     const std::uint64_t step = UnigramScore::step_of(all.sum);
-    if (step <= Ids::kMaxStep && UnigramScore::deepest_of(all.deepest, Key::kMaxBytes) <=
-                                     UnigramScore::kSlack) {
-      table.insert(bucket, key, Ids(path_, all.exponent, static_cast<std::uint32_t>(step), unknown()));
+    if (step <= Ids::kMaxStep &&
+        UnigramScore::deepest_of(all.deepest, Key::kMaxBytes) <= UnigramScore::kSlack) {
+      table.insert(
+          bucket, key, Ids(path, all.exponent, static_cast<std::uint32_t>(step), unknown()));
     }
-    use_path(word, all);
   }
 
-  // From one place that no piece crosses to the next.
   void encode_uncached(std::string_view word) {
-    while (!word.empty()) {
-      path_.clear();
-      UnigramLattice::Proof proof;
-      const std::size_t length = engine_.lattice().best_path(word, workspace_, path_, proof);
-      use_path(word.substr(0, length), proof);
-      word.remove_prefix(length);
+    find_path(word);
+    use_path(word);
+  }
+
+  void find_path(std::string_view word) {
+    path_.clear();
+    proofs_.clear();
+    engine_.lattice().best_path(word, workspace_, path_, proofs_);
+  }
+
+  // The parts of path_ whose proofs hold here; for the others the path that the library's
+  // arithmetic leads to.
+  void use_path(std::string_view word) {
+    const TokenId* ids = path_.data();
+    for (const UnigramLattice::Proof& proof : proofs_) {
+      const std::uint64_t deepest = UnigramScore::deepest_of(proof.deepest, proof.num_bytes);
+      const auto exponent = static_cast<unsigned>(std::max(proof.exponent, 0));
+      if (proof.num_bytes <= kMaxProvedBytes && score_.is_below(exponent, deepest)) {
+        append_ids(ids, proof.num_ids);
+        score_.raise_bound(UnigramScore::step_of(proof.sum));
+      } else {
+        encode_rounded(word.substr(0, proof.num_bytes));
+      }
       if (score_.is_due(num_ids_)) {
         score_.exact(ids_.get(), num_ids_);
       }
+      ids += proof.num_ids;
+      word.remove_prefix(proof.num_bytes);
     }
-  }
-
-  // path_ if its proof holds here, else the path that the library's arithmetic leads to.
-  void use_path(std::string_view word, const UnigramLattice::Proof& proof) {
-    const std::uint64_t deepest = UnigramScore::deepest_of(proof.deepest, word.size());
-    const auto exponent = static_cast<unsigned>(std::max(proof.exponent, 0));
-    if (word.size() > kMaxProvedBytes || !score_.is_below(exponent, deepest)) {
-      encode_rounded(word);
-      return;
-    }
-    append_path();
-    score_.raise_bound(UnigramScore::step_of(proof.sum));
   }
 
   void encode_rounded(std::string_view word) {
     const float before = score_.exact(ids_.get(), num_ids_);
-    path_.clear();
-    const float after = engine_.lattice().rounded_path(word, before, workspace_, path_);
-    append_path();
+    rounded_path_.clear();
+    const float after = engine_.lattice().rounded_path(word, before, workspace_, rounded_path_);
+    append_ids(rounded_path_.data(), rounded_path_.size());
     score_.set(after, num_ids_);
   }
 
-  void append_path() {
-    for (const TokenId id : path_) {
-      ids_[num_ids_++] = id;
-      has_unknown_ |= id == unknown() ? 1 : 0;
+  void append_ids(const TokenId* ids, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i) {
+      ids_[num_ids_++] = ids[i];
+      has_unknown_ |= ids[i] == unknown() ? 1 : 0;
     }
   }
 
@@ -348,6 +362,8 @@ class UnigramEncoder final : public Encoder {
   LongTable long_words_;
   UnigramLattice::Workspace workspace_;
   std::vector<TokenId> path_;
+  std::vector<UnigramLattice::Proof> proofs_;  // of its parts
+  std::vector<TokenId> rounded_path_;
 
   // Of the text that is being encoded.
   ByteBuffer buffer_;

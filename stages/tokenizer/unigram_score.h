@@ -30,8 +30,8 @@ class UnigramScore {
   bool is_below(unsigned exponent, std::uint64_t deepest) const {
     return (bound_ - kSlack + deepest) >> exponent == 0;
   }
-  // `score` and what it may be off by through the rounding of sums, up to one for each of the word's
-  // bytes, where exponents are UnigramLattice::kLargestExponent at most.
+  // `score` and what it may be off by through the rounding of sums, up to one for each of the
+  // word's bytes, where exponents are UnigramLattice::kLargestExponent at most.
   static std::uint64_t deepest_of(double score, std::size_t num_bytes) {
     return static_cast<std::uint64_t>(std::ceil(score)) + num_bytes + 1;
   }
@@ -57,7 +57,7 @@ class UnigramScore {
   const UnigramLattice& lattice_;
   std::uint64_t bound_ = kSlack;
   float score_ = 0;
-  std::size_t size_ = 0;          // how many ids it stands behind
+  std::size_t size_ = 0;  // how many ids it stands behind
 };
 
 }  // namespace penstock
