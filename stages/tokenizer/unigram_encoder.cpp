@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "stages/tokenizer/unigram_score.h"
 #include "stages/tokenizer/unigram_word.h"
 #include "stages/tokenizer/utf8_decoding.h"
+#include "stages/tokenizer/word_batch.h"
 #include "stages/tokenizer/word_table.h"
 
 namespace penstock {
@@ -24,20 +24,14 @@ constexpr std::size_t kBlockBytes = TextSplitter::kBlockBytes;
 // memory has come when it is needed, few enough to stay in the nearest cache.
 constexpr std::size_t kBatchBlocks = 16;
 constexpr std::size_t kMaxBatchWords = kBatchBlocks * kBlockBytes + 1;
+// Some that kernels write behind what they list.
+constexpr std::size_t kSpareBegins = 8;
 // Longer texts are left to the library: positions have 32 bits, and normalization makes texts up to
 // twenty times as long.
 constexpr std::size_t kMaxTextBytes = std::size_t{1} << 27;
 constexpr std::size_t kKeptTextBytes = std::size_t{1} << 20;
 // Of a longer text without a cut nothing is proved: the errors of its own sums would count.
 constexpr std::size_t kMaxProvedBytes = std::size_t{1} << 16;
-
-// One part of a text, and where to look for it.
-struct Word {
-  WordKey<2> key;
-  std::uint32_t hash;
-  std::uint32_t begin;
-  std::uint32_t size;
-};
 
 class UnigramEncoder final : public Encoder {
  public:
@@ -101,12 +95,10 @@ class UnigramEncoder final : public Encoder {
     for (std::size_t block = 0; block < num_blocks; block += kBatchBlocks) {
       const std::size_t here = std::min(kBatchBlocks, num_blocks - block);
       mark(block, here);
-      for (std::size_t i = 0; i < here; ++i) {
-        const auto base = static_cast<std::uint32_t>((block + i) * kBlockBytes);
-        for (std::uint64_t cuts = cuts_[i]; cuts != 0; cuts &= cuts - 1) {
-          begins_[num_begins++] = base + static_cast<std::uint32_t>(std::countr_zero(cuts));
-        }
-      }
+      num_begins += engine_.kernels().list_cuts(cuts_.data(),
+                                                here,
+                                                static_cast<std::uint32_t>(block * kBlockBytes),
+                                                begins_.data() + num_begins);
       encode_words(num_begins - 1);
       begins_[0] = begins_[num_begins - 1];
       num_begins = 1;
@@ -129,32 +121,43 @@ class UnigramEncoder final : public Encoder {
 
   // The words from begins_[i] to begins_[i + 1], for each i below `num_words`.
   void encode_words(std::size_t num_words) {
+    make_words(text_.data(), begins_.data(), num_words, words_, batch_.data());
     for (std::size_t i = 0; i < num_words; ++i) {
-      Word& word = batch_[i];
-      word.begin = begins_[i];
-      word.size = begins_[i + 1] - word.begin;
-      const std::size_t key_size = std::min<std::size_t>(word.size, WordKey<2>::kMaxBytes);
-      word.key = make_word_key<2>(text_.data() + word.begin, key_size);
-      // A size that no word in the table has.
-      word.key.parts[1] |= word.size > WordKey<2>::kMaxBytes ? std::uint64_t{0xFF} << 56U : 0U;
-      word.hash = hash_of(word.key);
-      __builtin_prefetch(&words_.bucket(word.hash));
-    }
-    for (std::size_t i = 0; i < num_words; ++i) {
-      const Word& word = batch_[i];
-      const auto& entries = words_.bucket(word.hash).entries;
-      const bool is_second = entries[1].key == word.key;
-      const bool is_there = is_second || entries[0].key == word.key;
-      const ShortIds& found = entries[is_second ? 1 : 0].value;
-      if (is_there && score_.is_below(found.exponent())) {
-        emit(found);
-        continue;
+      i = emit_words(i, num_words);
+      if (i < num_words) {
+        encode_other(batch_[i]);
       }
-      encode_other(text_.substr(word.begin, word.size), word.key, word.hash);
     }
     if (score_.is_due(num_ids_)) {
       score_.exact(ids_.get(), num_ids_);
     }
+  }
+
+  // From word `first` on, up to one whose ids are not in the table, or not for the score that there
+  // is now. Returns its number.
+  std::size_t emit_words(std::size_t first, std::size_t num_words) {
+    TokenId* end = ids_.get() + num_ids_;
+    std::uint64_t bound = score_.bound();
+    std::uint32_t has_unknown = has_unknown_;
+    std::size_t i = first;
+    for (; i < num_words; ++i) {
+      const BatchWord& word = batch_[i];
+      const auto& entries = words_.bucket_at(word.bucket).entries;
+      const bool is_second = entries[1].key == word.key;
+      const bool is_there = is_second || entries[0].key == word.key;
+      const ShortIds& ids = entries[is_second ? 1 : 0].value;
+      if (!is_there || !UnigramScore::is_below(bound, ids.exponent())) {
+        break;
+      }
+      ids.copy_to(end);
+      end += ids.num_ids();
+      bound += ids.step();
+      has_unknown |= ids.has_unknown();
+    }
+    num_ids_ = static_cast<std::size_t>(end - ids_.get());
+    score_.set_bound(bound);
+    has_unknown_ = has_unknown;
+    return i;
   }
 
   template <typename Ids>
@@ -165,14 +168,15 @@ class UnigramEncoder final : public Encoder {
     has_unknown_ |= word.has_unknown();
   }
 
-  // A word that is not in the table of short words, or not for the score that there is now.
-  void encode_other(std::string_view word, const WordKey<2>& key, std::uint32_t hash) {
+  // A word whose ids are not in the table of short words, or not for the score that there is now.
+  void encode_other(const BatchWord& place) {
+    const std::string_view word = text_.substr(place.begin, place.size);
     const bool is_short = word.size() <= WordKey<2>::kMaxBytes;
     if (is_short) {
-      ShortTable::Bucket& bucket = words_.bucket(hash);
-      const ShortIds* const found = ShortTable::find(bucket, key);
+      ShortTable::Bucket& bucket = words_.bucket_at(place.bucket);
+      const ShortIds* const found = ShortTable::find(bucket, place.key);
       if (found == nullptr) {
-        encode_unseen(word, words_, bucket, key);
+        encode_unseen(word, words_, bucket, place.key);
         return;
       }
       if (found->has_ids()) {
@@ -220,17 +224,17 @@ class UnigramEncoder final : public Encoder {
   }
 
   void encode_part(std::string_view part) {
-    const std::size_t key_size = std::min<std::size_t>(part.size(), WordKey<2>::kMaxBytes);
-    const WordKey<2> key = make_word_key<2>(part.data(), key_size);
-    const std::uint32_t hash = hash_of(key);
-    if (part.size() == key_size) {
-      const ShortIds* const found = ShortTable::find(words_.bucket(hash), key);
-      if (found != nullptr && score_.is_below(found->exponent())) {
-        emit(*found);
-        return;
-      }
+    const std::array<std::uint32_t, 2> begins = {
+        static_cast<std::uint32_t>(part.data() - text_.data()),
+        static_cast<std::uint32_t>(part.data() - text_.data() + part.size())};
+    BatchWord word;
+    make_words(text_.data(), begins.data(), 1, words_, &word);
+    const ShortIds* const found = ShortTable::find(words_.bucket_at(word.bucket), word.key);
+    if (found != nullptr && score_.is_below(found->exponent())) {
+      emit(*found);
+    } else {
+      encode_other(word);
     }
-    encode_other(part, key, hash);
   }
 
   template <typename Table, typename Key>
@@ -376,8 +380,8 @@ class UnigramEncoder final : public Encoder {
   std::uint32_t has_unknown_ = 0;
   std::array<std::uint64_t, kBatchBlocks> cuts_;
   std::vector<BlockMarks> scratch_;
-  std::array<std::uint32_t, kMaxBatchWords + 1> begins_;
-  std::array<Word, kMaxBatchWords> batch_;
+  std::array<std::uint32_t, kMaxBatchWords + 1 + kSpareBegins> begins_;
+  std::array<BatchWord, kMaxBatchWords> batch_;
 };
 
 }  // namespace

@@ -27,6 +27,7 @@ class UnigramEngine final : public FastEngine {
   std::string summary() const override;
   std::string report() const override;
 
+  const TextKernels& kernels() const { return kernels_; }
   const Normalizer& normalizer() const { return normalizer_; }
   const UnigramLattice& lattice() const { return lattice_; }
   const SplitProof& proof() const { return proof_; }

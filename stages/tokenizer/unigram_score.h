@@ -26,7 +26,8 @@ class UnigramScore {
   // Whether no float that the library computes in a word that begins here can reach 2^exponent in
   // magnitude, where no path in the word has a score of more than kSlack, rounding included; or of
   // more than `deepest`.
-  bool is_below(unsigned exponent) const { return bound_ >> exponent == 0; }
+  bool is_below(unsigned exponent) const { return is_below(bound_, exponent); }
+  static bool is_below(std::uint64_t bound, unsigned exponent) { return bound >> exponent == 0; }
   bool is_below(unsigned exponent, std::uint64_t deepest) const {
     return (bound_ - kSlack + deepest) >> exponent == 0;
   }
@@ -40,6 +41,8 @@ class UnigramScore {
     return static_cast<std::uint64_t>(std::ceil(sum * kGrowth));
   }
   void raise_bound(std::uint64_t step) { bound_ += step; }
+  std::uint64_t bound() const { return bound_; }
+  void set_bound(std::uint64_t bound) { bound_ = bound; }
 
   // Whether the bound may soon stand for more pieces than it can, where there are `size` ids now.
   bool is_due(std::size_t size) const { return size - size_ > kMostPieces / 2; }

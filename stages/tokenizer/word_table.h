@@ -62,6 +62,7 @@ class WordTable {
   static_assert(std::is_trivially_copyable_v<Key> && std::is_trivially_copyable_v<Value>);
 
  public:
+  using ValueType = Value;
   struct alignas(std::bit_ceil(sizeof(Key) + sizeof(Value))) Entry {
     Key key;  // all zeros where there is no word
     Value value;
@@ -78,10 +79,12 @@ class WordTable {
 
   std::size_t bytes() const { return memory_.size(); }
 
-  Bucket& bucket(std::uint32_t hash) { return buckets_[std::uint64_t{hash} * num_buckets_ >> 32U]; }
-  const Bucket& bucket(std::uint32_t hash) const {
-    return buckets_[std::uint64_t{hash} * num_buckets_ >> 32U];
+  std::uint32_t index(std::uint32_t hash) const {
+    return static_cast<std::uint32_t>(std::uint64_t{hash} * num_buckets_ >> 32U);
   }
+  Bucket& bucket_at(std::uint32_t index) { return buckets_[index]; }
+  const Bucket& bucket_at(std::uint32_t index) const { return buckets_[index]; }
+  Bucket& bucket(std::uint32_t hash) { return buckets_[index(hash)]; }
 
   // The value of the word, or null.
   static const Value* find(const Bucket& bucket, const Key& key) {
