@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -171,6 +172,10 @@ class UnigramEncoder final : public Encoder {
   // A word whose ids are not in the table of short words, or not for the score that there is now.
   void encode_other(const BatchWord& place) {
     const std::string_view word = text_.substr(place.begin, place.size);
+    if (word[0] == engine_.unknown()) {
+      emit_unknown(word.size());
+      return;
+    }
     const bool is_short = word.size() <= WordKey<2>::kMaxBytes;
     if (is_short) {
       ShortTable::Bucket& bucket = words_.bucket_at(place.bucket);
@@ -202,6 +207,15 @@ class UnigramEncoder final : public Encoder {
     } else {
       encode_uncached(word);
     }
+  }
+
+  // There is one path of unknown characters, so nothing is to be proved.
+  void emit_unknown(std::size_t num_characters) {
+    std::fill_n(ids_.get() + num_ids_, num_characters, unknown());
+    num_ids_ += num_characters;
+    has_unknown_ = 1;
+    score_.raise_bound(UnigramScore::step_of(static_cast<double>(num_characters) *
+                                             std::abs(engine_.lattice().unknown_score())));
   }
 
   // A long word in parts, if there are characters side by side in it as in no piece.

@@ -1,5 +1,7 @@
 #include "stages/tokenizer/unigram_engine.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -10,13 +12,29 @@
 namespace penstock {
 namespace {
 
-// What paths may go through. A normalized text has no space but those that stand for U+2581.
-std::vector<std::string_view> lattice_pieces(const SentencePieceModel& model) {
+constexpr char kUnknown = '\n';
+
+// Pieces with a line feed are rare, and it has a class of its own when texts are split.
+std::optional<char> choose_unknown(const SentencePieceModel& model) {
+  const bool is_known =
+      std::any_of(model.pieces.begin(), model.pieces.end(), [](const Piece& piece) {
+        return piece.text.find(kUnknown) != std::string::npos;
+      });
+  return is_known || model.byte_fallback ? std::nullopt : std::optional(kUnknown);
+}
+
+// What a text is not to be split in: what paths may go through, and runs of unknown characters.
+std::vector<std::string_view> joined_pieces(const SentencePieceModel& model,
+                                            std::optional<char> unknown) {
+  static constexpr std::string_view kUnknownRun = "\n\n";
   std::vector<std::string_view> pieces;
   for (const Piece& piece : model.pieces) {
     if (UnigramLattice::has(piece)) {
       pieces.emplace_back(piece.text);
     }
+  }
+  if (unknown) {
+    pieces.push_back(kUnknownRun);
   }
   return pieces;
 }
@@ -33,9 +51,10 @@ const SentencePieceModel& checked(const SentencePieceModel& model) {
 
 UnigramEngine::UnigramEngine(const SentencePieceModel& model, std::string_view simd_level)
     : kernels_(text_kernels(simd_level)),
-      normalizer_(checked(model), kernels_),
+      unknown_(choose_unknown(checked(model))),
+      normalizer_(model, kernels_, unknown_),
       lattice_(model),
-      proof_(lattice_pieces(model)),
+      proof_(joined_pieces(model, unknown_)),
       splitter_(proof_, kernels_),
       byte_fallback_(model.byte_fallback),
       byte_ids_(model.byte_ids) {}

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,11 +34,15 @@ class UnigramEngine final : public FastEngine {
   const UnigramLattice& lattice() const { return lattice_; }
   const SplitProof& proof() const { return proof_; }
   const TextSplitter& splitter() const { return splitter_; }
+  // Normalized texts have this for most unknown characters, runs of which are words. Nothing where
+  // unknown characters become the ids of their bytes.
+  std::optional<char> unknown() const { return unknown_; }
   // The id of each byte where unknown characters become those of their bytes, else null.
   const TokenId* byte_ids() const { return byte_fallback_ ? byte_ids_.data() : nullptr; }
 
  private:
   const TextKernels kernels_;
+  const std::optional<char> unknown_;
   const Normalizer normalizer_;
   const UnigramLattice lattice_;
   const SplitProof proof_;
