@@ -57,6 +57,7 @@ class UnigramEncoder final : public Encoder {
     if (text_.empty()) {
       return;
     }
+    engine_.rare_symbols().find(text_, symbols_);
     reserve_ids();
     encode_text();
     append_to(ids);
@@ -89,6 +90,7 @@ class UnigramEncoder final : public Encoder {
   void encode_text() {
     num_ids_ = 0;
     has_unknown_ = 0;
+    first_symbol_ = 0;
     score_.begin_document();
     const std::size_t num_blocks = (text_.size() + kBlockBytes - 1) / kBlockBytes;
     begins_[0] = 0;
@@ -117,6 +119,19 @@ class UnigramEncoder final : public Encoder {
     const std::size_t end = (block + num_blocks) * kBlockBytes;
     if (end > text_.size()) {
       cuts_[num_blocks - 1] &= ~std::uint64_t{0} >> (end - text_.size());
+    }
+    clear_cuts_in_symbols(block * kBlockBytes, end);
+  }
+
+  void clear_cuts_in_symbols(std::size_t begin, std::size_t end) {
+    while (first_symbol_ < symbols_.size() && symbols_[first_symbol_].end <= begin) {
+      ++first_symbol_;
+    }
+    for (std::size_t i = first_symbol_; i < symbols_.size() && symbols_[i].begin < end; ++i) {
+      const std::size_t last = std::min<std::size_t>(symbols_[i].end, end);
+      for (std::size_t at = std::max<std::size_t>(symbols_[i].begin + 1, begin); at < last; ++at) {
+        cuts_[(at - begin) / kBlockBytes] &= ~(std::uint64_t{1} << at % kBlockBytes);
+      }
     }
   }
 
@@ -220,6 +235,9 @@ class UnigramEncoder final : public Encoder {
 
   // A long word in parts, if there are characters side by side in it as in no piece.
   bool encode_parts(std::string_view word) {
+    if (!symbols_.empty()) {
+      return false;  // there may be one in the word
+    }
     std::size_t begin = 0;
     char32_t before = decode_utf8(word.data());
     for (std::size_t at = utf8_length(word[0]); at < word.size(); at += utf8_length(word[at])) {
@@ -393,6 +411,8 @@ class UnigramEncoder final : public Encoder {
   std::size_t num_ids_ = 0;
   std::uint32_t has_unknown_ = 0;
   std::array<std::uint64_t, kBatchBlocks> cuts_;
+  std::vector<RareSymbols::Place> symbols_;
+  std::size_t first_symbol_ = 0;  // those before it have ended
   std::vector<BlockMarks> scratch_;
   std::array<std::uint32_t, kMaxBatchWords + 1 + kSpareBegins> begins_;
   std::array<BatchWord, kMaxBatchWords> batch_;

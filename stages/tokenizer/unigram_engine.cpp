@@ -23,13 +23,14 @@ std::optional<char> choose_unknown(const SentencePieceModel& model) {
   return is_known || model.byte_fallback ? std::nullopt : std::optional(kUnknown);
 }
 
-// What a text is not to be split in: what paths may go through, and runs of unknown characters.
+// What a text is not to be split in: what paths may go through, but for rare symbols, which are
+// looked for, and runs of unknown characters.
 std::vector<std::string_view> joined_pieces(const SentencePieceModel& model,
                                             std::optional<char> unknown) {
   static constexpr std::string_view kUnknownRun = "\n\n";
   std::vector<std::string_view> pieces;
   for (const Piece& piece : model.pieces) {
-    if (UnigramLattice::has(piece)) {
+    if (UnigramLattice::has(piece) && !RareSymbols::has(piece)) {
       pieces.emplace_back(piece.text);
     }
   }
@@ -54,6 +55,7 @@ UnigramEngine::UnigramEngine(const SentencePieceModel& model, std::string_view s
       unknown_(choose_unknown(checked(model))),
       normalizer_(model, kernels_, unknown_),
       lattice_(model),
+      rare_symbols_(model),
       proof_(joined_pieces(model, unknown_)),
       splitter_(proof_, kernels_),
       byte_fallback_(model.byte_fallback),

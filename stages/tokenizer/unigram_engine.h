@@ -9,6 +9,7 @@
 
 #include "stages/tokenizer/fast_engine.h"
 #include "stages/tokenizer/normalizer.h"
+#include "stages/tokenizer/rare_symbols.h"
 #include "stages/tokenizer/split_proof.h"
 #include "stages/tokenizer/text_splitter.h"
 #include "stages/tokenizer/unigram_lattice.h"
@@ -32,6 +33,8 @@ class UnigramEngine final : public FastEngine {
   const TextKernels& kernels() const { return kernels_; }
   const Normalizer& normalizer() const { return normalizer_; }
   const UnigramLattice& lattice() const { return lattice_; }
+  const RareSymbols& rare_symbols() const { return rare_symbols_; }
+  // For texts without rare symbols.
   const SplitProof& proof() const { return proof_; }
   const TextSplitter& splitter() const { return splitter_; }
   // Normalized texts have this for most unknown characters, runs of which are words. Nothing where
@@ -45,6 +48,7 @@ class UnigramEngine final : public FastEngine {
   const std::optional<char> unknown_;
   const Normalizer normalizer_;
   const UnigramLattice lattice_;
+  const RareSymbols rare_symbols_;
   const SplitProof proof_;
   const TextSplitter splitter_;
   const bool byte_fallback_;
