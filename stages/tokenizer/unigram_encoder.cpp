@@ -158,17 +158,15 @@ class UnigramEncoder final : public Encoder {
     std::size_t i = first;
     for (; i < num_words; ++i) {
       const BatchWord& word = batch_[i];
-      const auto& entries = words_.bucket_at(word.bucket).entries;
-      const bool is_second = entries[1].key == word.key;
-      const bool is_there = is_second || entries[0].key == word.key;
-      const ShortIds& ids = entries[is_second ? 1 : 0].value;
-      if (!is_there || !UnigramScore::is_below(bound, ids.exponent())) {
+      const ShortIds* const found =
+          ShortTable::find_to_front(words_.bucket_at(word.bucket), word.key);
+      if (found == nullptr || !UnigramScore::is_below(bound, found->exponent())) {
         break;
       }
-      ids.copy_to(end);
-      end += ids.num_ids();
-      bound += ids.step();
-      has_unknown |= ids.has_unknown();
+      found->copy_to(end);
+      end += found->num_ids();
+      bound += found->step();
+      has_unknown |= found->has_unknown();
     }
     num_ids_ = static_cast<std::size_t>(end - ids_.get());
     score_.set_bound(bound);
@@ -194,7 +192,7 @@ class UnigramEncoder final : public Encoder {
     const bool is_short = word.size() <= WordKey<2>::kMaxBytes;
     if (is_short) {
       ShortTable::Bucket& bucket = words_.bucket_at(place.bucket);
-      const ShortIds* const found = ShortTable::find(bucket, place.key);
+      const ShortIds* const found = ShortTable::find_to_front(bucket, place.key);
       if (found == nullptr) {
         encode_unseen(word, words_, bucket, place.key);
         return;
@@ -212,7 +210,7 @@ class UnigramEncoder final : public Encoder {
     }
     const WordKey<4> long_key = make_word_key<4>(word.data(), word.size());
     LongTable::Bucket& bucket = long_words_.bucket(hash_of(long_key));
-    const LongIds* const found = LongTable::find(bucket, long_key);
+    const LongIds* const found = LongTable::find_to_front(bucket, long_key);
     if (found == nullptr) {
       encode_unseen(word, long_words_, bucket, long_key);
     } else if (found->has_ids() && score_.is_below(found->exponent())) {
@@ -261,7 +259,8 @@ class UnigramEncoder final : public Encoder {
         static_cast<std::uint32_t>(part.data() - text_.data() + part.size())};
     BatchWord word;
     make_words(text_.data(), begins.data(), 1, words_, &word);
-    const ShortIds* const found = ShortTable::find(words_.bucket_at(word.bucket), word.key);
+    const ShortIds* const found =
+        ShortTable::find_to_front(words_.bucket_at(word.bucket), word.key);
     if (found != nullptr && score_.is_below(found->exponent())) {
       emit(*found);
     } else {
@@ -295,7 +294,7 @@ class UnigramEncoder final : public Encoder {
     const std::uint64_t step = UnigramScore::step_of(all.sum);
     if (step <= Ids::kMaxStep &&
         UnigramScore::deepest_of(all.deepest, Key::kMaxBytes) <= UnigramScore::kSlack) {
-      table.insert(
+      table.insert_behind(
           bucket, key, Ids(path, all.exponent, static_cast<std::uint32_t>(step), unknown()));
     }
   }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "stages/tokenizer/table_memory.h"
 
@@ -94,6 +95,23 @@ class WordTable {
       }
     }
     return nullptr;
+  }
+
+  // The same for those who also use insert_behind: the word comes to the front of its bucket.
+  static const Value* find_to_front(Bucket& bucket, const Key& key) {
+    auto& [front, behind] = bucket.entries;
+    if (!(front.key == key)) [[unlikely]] {
+      if (!(behind.key == key)) {
+        return nullptr;
+      }
+      std::swap(front, behind);
+    }
+    return &front.value;
+  }
+  // Puts a word that is not there behind the one that was asked for last.
+  void insert_behind(Bucket& bucket, const Key& key, const Value& value) {
+    auto& [front, behind] = bucket.entries;
+    (front.key == Key{} ? front : behind) = {key, value};
   }
 
   // Puts a word that is not there into its bucket.
