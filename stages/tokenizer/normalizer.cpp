@@ -22,6 +22,7 @@ namespace {
 
 constexpr char32_t kSpaceSymbolCodePoint = 0x2581;
 constexpr char32_t kAsciiEnd = 0x80;
+constexpr std::size_t kLongestUserDefined = 64;
 constexpr std::size_t kBlock = TextKernels::kBlockBytes;
 
 std::string_view between(const char* begin, const char* end) {
@@ -275,6 +276,10 @@ void Normalizer::add_user_defined(const SentencePieceModel& model) {
     }
     if (!is_utf8(piece.text) || piece.text.find('\0') != std::string::npos) {
       throw ModelRefused("a user-defined symbol is not valid UTF-8 or has a zero byte");
+    }
+    // The library sees at most 64 symbols that a text begins with.
+    if (piece.text.size() > kLongestUserDefined) {
+      throw ModelRefused("a user-defined symbol is longer than 64 bytes");
     }
     const Utf8Character first = first_utf8_character(piece.text);
     const bool has_space = piece.text.find(' ') != std::string::npos;

@@ -56,6 +56,11 @@ class PieceAutomaton {
   float score(Ending ending) const noexcept { return endings_[ending].score; }
   TokenId id(Ending ending) const noexcept { return ids_[ending]; }
 
+  std::size_t num_bytes() const noexcept {
+    return nodes_.size() * (sizeof(Node) + sizeof(Ending)) +
+           endings_.size() * (sizeof(PieceEnding) + sizeof(TokenId));
+  }
+
  private:
   static constexpr unsigned kOffsetShift = 10;
   static constexpr std::uint32_t kLabelMask = 0x1FF;

@@ -229,6 +229,9 @@ class UnigramEncoder final : public Encoder {
     has_unknown_ = 1;
     score_.raise_bound(UnigramScore::step_of(static_cast<double>(num_characters) *
                                              std::abs(engine_.lattice().unknown_score())));
+    if (score_.is_due(num_ids_)) {
+      score_.exact(ids_.get(), num_ids_);
+    }
   }
 
   // A long word in parts, if there are characters side by side in it as in no piece.

@@ -23,21 +23,20 @@ std::optional<char> choose_unknown(const SentencePieceModel& model) {
   return is_known || model.byte_fallback ? std::nullopt : std::optional(kUnknown);
 }
 
-// What a text is not to be split in: what paths may go through, but for rare symbols, which are
-// looked for, and runs of unknown characters.
-std::vector<std::string_view> joined_pieces(const SentencePieceModel& model,
-                                            std::optional<char> unknown) {
-  static constexpr std::string_view kUnknownRun = "\n\n";
+// Where texts may be split: not in what paths may go through, but for rare symbols, which are
+// looked for, and not in runs of unknown characters.
+SplitProof make_proof(const SentencePieceModel& model, std::optional<char> unknown) {
   std::vector<std::string_view> pieces;
   for (const Piece& piece : model.pieces) {
     if (UnigramLattice::has(piece) && !RareSymbols::has(piece)) {
       pieces.emplace_back(piece.text);
     }
   }
+  SplitProof proof(pieces);
   if (unknown) {
-    pieces.push_back(kUnknownRun);
+    proof.keep_together(static_cast<unsigned char>(*unknown), static_cast<unsigned char>(*unknown));
   }
-  return pieces;
+  return proof;
 }
 
 const SentencePieceModel& checked(const SentencePieceModel& model) {
@@ -56,7 +55,7 @@ UnigramEngine::UnigramEngine(const SentencePieceModel& model, std::string_view s
       normalizer_(model, kernels_, unknown_),
       lattice_(model),
       rare_symbols_(model),
-      proof_(joined_pieces(model, unknown_)),
+      proof_(make_proof(model, unknown_)),
       splitter_(proof_, kernels_),
       byte_fallback_(model.byte_fallback),
       byte_ids_(model.byte_ids) {}
@@ -67,11 +66,23 @@ std::unique_ptr<Encoder> UnigramEngine::make_encoder(std::unique_ptr<Encoder> li
 }
 
 std::string UnigramEngine::summary() const {
-  return "Unigram";
+  return "Unigram with " + std::to_string(proof_.num_pairs()) +
+         " pairs of characters that are not cut apart";
 }
 
 std::string UnigramEngine::report() const {
-  return proof_.report();
+  std::string text =
+      "Lattice: an automaton of " + std::to_string(lattice_.num_bytes() >> 10U) +
+      " KiB that all threads share.\n\n"
+      "A text is cut where no piece can lie across:\n" +
+      proof_.report() +
+      "\nFrom U+0800 on each pair of characters is looked up. What a word's ids are is "
+      "decided anew where\nthe rounding of the score in front of it might change it.";
+  if (rare_symbols_.size() > 0) {
+    text += " " + std::to_string(rare_symbols_.size()) +
+            " user-defined symbols\nare looked for in each text, which is not cut inside of them.";
+  }
+  return text + " A text that is not valid UTF-8 is encoded\nby the library.\n";
 }
 
 }  // namespace penstock

@@ -68,6 +68,7 @@ class UnigramLattice {
 
   // Of a known piece, in a normalized text.
   std::size_t length_of(TokenId id) const noexcept { return lengths_[id]; }
+  std::size_t num_bytes() const noexcept { return automaton_.num_bytes(); }
   float unknown_score() const noexcept { return unknown_score_; }
   TokenId unknown_id() const noexcept { return unknown_id_; }
 
