@@ -56,14 +56,6 @@ class ModelWriter {
     }
   }
 
-  // A BPE model with the pieces so far.
-  std::string finish(bool byte_fallback, bool dummy_prefix, bool whitespace_as_suffix = false) {
-    return finish({.type = 2,
-                   .byte_fallback = byte_fallback,
-                   .dummy_prefix = dummy_prefix,
-                   .whitespace_as_suffix = whitespace_as_suffix});
-  }
-
   struct Flags {
     int type = 1;
     bool byte_fallback = false;
@@ -72,6 +64,16 @@ class ModelWriter {
     bool remove_extra_whitespaces = false;
     std::string charsmap;
   };
+
+  // A BPE model with the pieces so far.
+  std::string finish(bool byte_fallback, bool dummy_prefix, bool whitespace_as_suffix = false) {
+    Flags flags;
+    flags.type = 2;
+    flags.byte_fallback = byte_fallback;
+    flags.dummy_prefix = dummy_prefix;
+    flags.whitespace_as_suffix = whitespace_as_suffix;
+    return finish(flags);
+  }
 
   std::string finish(const Flags& flags) {
     std::string trainer;
@@ -148,10 +150,11 @@ std::string random_unigram_model(std::mt19937& random, const std::string& charsm
   ModelWriter model;
   model.add_piece("<unk>", 0, kUnknown);
   model.add_piece("<s>", 0, kControl);
-  ModelWriter::Flags flags{.byte_fallback = random() % 3 == 0,
-                           .dummy_prefix = random() % 2 == 0,
-                           .whitespace_as_suffix = random() % 8 == 0,
-                           .remove_extra_whitespaces = random() % 2 == 0};
+  ModelWriter::Flags flags;
+  flags.byte_fallback = random() % 3 == 0;
+  flags.dummy_prefix = random() % 2 == 0;
+  flags.whitespace_as_suffix = random() % 8 == 0;
+  flags.remove_extra_whitespaces = random() % 2 == 0;
   if (flags.byte_fallback) {
     model.add_byte_pieces();
   }
