@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <functional>
 #include <tuple>
 #include <type_traits>
@@ -12,7 +11,6 @@
 
 #include "pipeline/byte_buffer.h"
 #include "stages/tokenizer/bpe_merger.h"
-#include "stages/tokenizer/piece_text.h"
 #include "stages/tokenizer/word_ids.h"
 #include "stages/tokenizer/word_table.h"
 
@@ -24,8 +22,8 @@ constexpr std::size_t kBlockBytes = TextSplitter::kBlockBytes;
 // memory has come when it is needed, few enough to stay in the nearest cache.
 constexpr std::size_t kBatchBlocks = 16;
 constexpr std::size_t kMaxBatchWords = kBatchBlocks * kBlockBytes + 1;
-// Longer texts are left to the library, so that positions have 32 bits.
-constexpr std::size_t kMaxTextBytes = std::size_t{1} << 31;
+// Longer texts are left to the library, so that positions have 32 bits, normalized as well.
+constexpr std::size_t kMaxTextBytes = std::size_t{1} << 27;
 constexpr std::size_t kKeptTextBytes = std::size_t{1} << 20;
 
 template <typename Id>
@@ -49,6 +47,9 @@ class BpeEncoder final : public Encoder {
       return;
     }
     take_text(text);
+    if (text_.empty()) {
+      return;
+    }
     const std::size_t begin = ids.size();
     encode_text(ids);
     if (engine_.joined_unknown_id()) {
@@ -72,21 +73,13 @@ class BpeEncoder final : public Encoder {
     bool is_to_be_kept;  // in a table
   };
 
-  // Copies the text to where it is encoded: a space for each U+2581, the space that the model puts
-  // first, and room around it that can be read.
+  // Normalizes the text to where it is encoded.
   void take_text(std::string_view text) {
-    constexpr std::size_t kBefore = 1;
-    constexpr std::size_t kBehind = 2 * kBlockBytes;
-    buffer_.resize(kBefore + 1 + text.size() + kBehind);
-    char* const begin = buffer_.data() + kBefore;
-    begin[-1] = '\n';
-    char* end = begin;
-    if (engine_.add_dummy_prefix()) {
-      *end++ = ' ';
-    }
-    end = append_with_spaces(text, end);
-    std::memset(end, ' ', kBehind);
-    text_ = {begin, static_cast<std::size_t>(end - begin)};
+    text_ = engine_.normalizer().normalize(text, buffer_);
+    // No space before the text, so that none seems to be the second one of a run.
+    const std::ptrdiff_t begin = text_.data() - buffer_.data();
+    static_assert(Normalizer::kMargin > 0);
+    buffer_.data()[begin - 1] = '\n';
   }
 
   void encode_text(std::vector<TokenId>& ids) {
@@ -118,7 +111,9 @@ class BpeEncoder final : public Encoder {
           engine_.kernels(), text_, block, num_blocks, cuts_.data(), scratch_, covered);
     }
     if (engine_.space_runs().are_cut()) {
-      SpaceRuns::mark(marks_.data(), num_blocks, cuts_.data(), spaces_before_);
+      const std::size_t end =
+          std::min(text_.size() - block * kBlockBytes, num_blocks * kBlockBytes);
+      SpaceRuns::mark(marks_.data(), end, cuts_.data(), spaces_before_);
     }
     if (block == 0) {
       cuts_[0] &= ~std::uint64_t{1};

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "stages/tokenizer/bpe_encoder.h"
+#include "stages/tokenizer/model_refused.h"
 
 namespace penstock {
 namespace {
@@ -19,32 +20,29 @@ std::vector<std::string_view> merged_pieces(const SentencePieceModel& model) {
   return pieces;
 }
 
-}  // namespace
-
-std::string BpeEngine::refusal(const SentencePieceModel& model) {
+// The model, if merging can be done as the library does it.
+const SentencePieceModel& checked(const SentencePieceModel& model) {
   if (!model.normalizer.escape_whitespaces) {
-    return "it does not stand U+2581 for spaces";
+    throw ModelRefused("it does not stand U+2581 for spaces");
   }
-  if (model.treat_whitespace_as_suffix) {
-    return "it puts the space of a word behind it";
+  for (std::string reason : {UserDefinedSymbols::refusal(model), BpeVocabulary::refusal(model)}) {
+    if (!reason.empty()) {
+      throw ModelRefused(std::move(reason));
+    }
   }
-  if (!model.normalizer.charsmap.empty() || model.normalizer.remove_extra_whitespaces) {
-    return "it normalizes texts";
-  }
-  if (std::string reason = UserDefinedSymbols::refusal(model); !reason.empty()) {
-    return reason;
-  }
-  return BpeVocabulary::refusal(model);
+  return model;
 }
 
+}  // namespace
+
 BpeEngine::BpeEngine(const SentencePieceModel& model, std::string_view simd_level)
-    : vocabulary_(model),
+    : vocabulary_(checked(model)),
       user_defined_(model),
       space_runs_(model),
       proof_(merged_pieces(model)),
       kernels_(text_kernels(simd_level)),
       splitter_(proof_, kernels_),
-      add_dummy_prefix_(model.normalizer.add_dummy_prefix),
+      normalizer_(model, kernels_),
       joined_unknown_id_(model.byte_fallback ? std::nullopt : std::optional(model.unknown_id)) {}
 
 std::unique_ptr<Encoder> BpeEngine::make_encoder(std::unique_ptr<Encoder> library,

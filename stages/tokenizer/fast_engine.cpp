@@ -1,19 +1,36 @@
 #include "stages/tokenizer/fast_engine.h"
 
-#include <utility>
+#include <memory>
 
 #include "stages/tokenizer/bpe_engine.h"
+#include "stages/tokenizer/model_refused.h"
+#include "stages/tokenizer/unigram_engine.h"
 
 namespace penstock {
+namespace {
+
+template <typename Engine>
+FastEngineResult make_engine(const SentencePieceModel& model, std::string_view simd_level) {
+  try {
+    return {std::make_unique<Engine>(model, simd_level), {}};
+  } catch (const ModelRefused& refusal) {
+    return {nullptr, refusal.what()};
+  }
+}
+
+}  // namespace
 
 FastEngineResult make_fast_engine(const SentencePieceModel& model, std::string_view simd_level) {
-  if (model.type != SentencePieceType::kBpe) {
-    return {nullptr, "there is no fast engine for " + to_string(model.type) + " models"};
+  switch (model.type) {
+    case SentencePieceType::kBpe:
+      return make_engine<BpeEngine>(model, simd_level);
+    case SentencePieceType::kUnigram:
+      return make_engine<UnigramEngine>(model, simd_level);
+    case SentencePieceType::kWord:
+    case SentencePieceType::kChar:
+      break;
   }
-  if (std::string reason = BpeEngine::refusal(model); !reason.empty()) {
-    return {nullptr, std::move(reason)};
-  }
-  return {std::make_unique<BpeEngine>(model, simd_level), {}};
+  return {nullptr, "there is no fast engine for " + to_string(model.type) + " models"};
 }
 
 }  // namespace penstock

@@ -34,6 +34,21 @@ void mark_cuts(const ByteClasses& classes,
   }
 }
 
+MappedBlock map_block(const AsciiMapping& mapping, const char* text, char* to) {
+  MappedBlock block;
+  for (std::size_t i = 0; i < TextKernels::kBlockBytes; ++i) {
+    const std::uint64_t bit = std::uint64_t{1} << i;
+    const char byte = text[i];
+    const bool is_space = mapping.becomes_space.has(byte);
+    const char lower = static_cast<char>(byte | (mapping.becomes_lower_case.has(byte) ? ' ' : 0));
+    to[i] = is_space ? ' ' : lower;
+    block.spaces |= is_space ? bit : 0;
+    block.special |= mapping.is_special.has(byte) ? bit : 0;
+    block.leads |= static_cast<unsigned char>(byte) >= 0xC0 ? bit : 0;
+  }
+  return block;
+}
+
 std::size_t list_cuts(const std::uint64_t* cuts,
                       std::size_t num_blocks,
                       std::uint32_t first,
@@ -78,7 +93,8 @@ void merge(const PairTable& pairs, MergeLane* lanes, std::size_t num_lanes) {
 }
 
 TextKernels kernels() {
-  return {&mark_cuts, &list_cuts, &merge, {loops<std::uint16_t>(), loops<std::uint32_t>()}};
+  return {
+      &mark_cuts, &map_block, &list_cuts, &merge, {loops<std::uint16_t>(), loops<std::uint32_t>()}};
 }
 
 }  // namespace portable

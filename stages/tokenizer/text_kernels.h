@@ -7,6 +7,7 @@
 #include <tuple>
 #include <vector>
 
+#include "stages/tokenizer/ascii_mapping.h"
 #include "stages/tokenizer/byte_classes.h"
 #include "stages/tokenizer/merge_lane.h"
 #include "stages/tokenizer/word_batch.h"
@@ -18,6 +19,13 @@ struct BlockMarks {
   std::uint64_t cuts = 0;  // the text can be cut before this byte
   std::uint64_t spaces = 0;
   std::uint64_t rare = 0;  // the byte begins a character from U+0080 to U+00BF or from U+0800
+};
+
+// What 64 bytes of text are, a bit for each byte.
+struct MappedBlock {
+  std::uint64_t spaces = 0;   // they are one now
+  std::uint64_t special = 0;  // ASCII only
+  std::uint64_t leads = 0;    // first bytes of characters that are not ASCII
 };
 
 // The loops of word_batch.h for one width of ids.
@@ -51,6 +59,9 @@ struct TextKernels {
                     const char* text,
                     std::size_t num_blocks,
                     BlockMarks* marks) = nullptr;
+  // Writes kBlockBytes bytes of text, mapped, to `to`. What is not ASCII, and what is special,
+  // stays as it is.
+  MappedBlock (*map_block)(const AsciiMapping& mapping, const char* text, char* to) = nullptr;
   // As in word_batch.h.
   std::size_t (*list_cuts)(const std::uint64_t* cuts,
                            std::size_t num_blocks,

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "stages/tokenizer/table_memory.h"
 
@@ -20,7 +21,14 @@ struct WordKey {
 
   std::array<std::uint64_t, kNumParts> parts{};
 
-  friend bool operator==(const WordKey&, const WordKey&) = default;
+  // Without a branch, and without the call that the comparison of arrays makes.
+  friend bool operator==(const WordKey& left, const WordKey& right) {
+    std::uint64_t different = 0;
+    for (std::size_t part = 0; part < kNumParts; ++part) {
+      different |= left.parts[part] ^ right.parts[part];
+    }
+    return different == 0;
+  }
 };
 
 // The key of `size` bytes at `word`, at most kMaxBytes; all bytes of the key are readable there.
@@ -87,6 +95,23 @@ class WordTable {
       }
     }
     return nullptr;
+  }
+
+  // The same for those who also use insert_behind: the word comes to the front of its bucket.
+  static const Value* find_to_front(Bucket& bucket, const Key& key) {
+    auto& [front, behind] = bucket.entries;
+    if (!(front.key == key)) [[unlikely]] {
+      if (!(behind.key == key)) {
+        return nullptr;
+      }
+      std::swap(front, behind);
+    }
+    return &front.value;
+  }
+  // Puts a word that is not there behind the one that was asked for last.
+  void insert_behind(Bucket& bucket, const Key& key, const Value& value) {
+    auto& [front, behind] = bucket.entries;
+    (front.key == Key{} ? front : behind) = {key, value};
   }
 
   // Puts a word that is not there into its bucket.
