@@ -37,7 +37,11 @@ class PairTable {
   Merge find(std::uint32_t left, std::uint32_t right) const {
     const std::uint64_t key = std::uint64_t{left} << kSymbolBits | right;
     const std::uint64_t hash = key * multiplier_;
-    const std::uint64_t slot = slots_[slot_of(hash, pilots_[hash >> pilot_shift_])];
+    const std::size_t place = slot_of(hash, pilots_[hash >> pilot_shift_]);
+    // Most pairs are not merged. What tells that of nearly all of them fits into a near cache; they
+    // read the first slot then, which is not theirs.
+    const std::size_t maybe = marks_[place] == mark_of(hash) ? 1 : 0;
+    const std::uint64_t slot = slots_[place & (0 - maybe)];
     const auto symbol = static_cast<std::uint32_t>(slot >> 1U) & kSymbolMask;
     std::uint32_t rank = symbol;
     if ((slot & 1U) != 0) [[unlikely]] {
@@ -66,6 +70,7 @@ class PairTable {
     const std::uint32_t place = static_cast<std::uint32_t>(hash >> 20U) + pilot * step;
     return std::uint64_t{place} * num_slots_ >> 32U;
   }
+  static std::uint8_t mark_of(std::uint64_t hash) { return static_cast<std::uint8_t>(hash >> 56U); }
   bool build(const std::vector<Pair>& pairs);
 
   std::size_t num_pairs_ = 0;
@@ -73,6 +78,7 @@ class PairTable {
   unsigned pilot_shift_ = 63;
   std::uint64_t num_slots_ = 1;
   std::vector<std::uint16_t> pilots_;
+  std::vector<std::uint8_t> marks_;  // of the pair in each slot
   TableMemory memory_;
   // Each has the left, right and merged symbol, and whether the merged one is tied.
   std::uint64_t* slots_ = nullptr;
