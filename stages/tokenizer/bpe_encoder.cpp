@@ -21,6 +21,9 @@ constexpr std::size_t kBlockBytes = TextSplitter::kBlockBytes;
 // Texts are marked, and their words looked up, this many blocks at a time: enough that a word's
 // memory has come when it is needed, few enough to stay in the nearest cache.
 constexpr std::size_t kBatchBlocks = 16;
+// Every so many batches the words of one come to the front of their buckets: often enough to keep
+// those that are met again when a new one takes the place behind.
+constexpr std::size_t kBatchesPerSort = 16;
 constexpr std::size_t kMaxBatchWords = kBatchBlocks * kBlockBytes + 1;
 // Longer texts are left to the library, so that positions have 32 bits, normalized as well.
 constexpr std::size_t kMaxTextBytes = std::size_t{1} << 27;
@@ -149,6 +152,11 @@ class BpeEncoder final : public Encoder {
       append_many(done++, ids);
     }
     keep_new_words();
+    if (++num_batches_ % kBatchesPerSort == 0) {
+      for (std::size_t i = 0; i < num_words; ++i) {
+        words_.find_to_front(words_.bucket_at(batch_[i].bucket), batch_[i].key);
+      }
+    }
   }
 
   // Words that are not in the table of short words, each once where that is seen at little cost.
@@ -204,7 +212,7 @@ class BpeEncoder final : public Encoder {
       return false;
     }
     const WordKey<kNumParts> key = long_key<kNumParts>(word);
-    const auto* const found = table.find(table.bucket(hash_of(key)), key);
+    const auto* const found = table.find_to_front(table.bucket(hash_of(key)), key);
     if (found == nullptr) {
       return false;
     }
@@ -233,7 +241,7 @@ class BpeEncoder final : public Encoder {
     const WordKey<kNumParts> key = long_key<kNumParts>(word);
     auto& bucket = table.bucket(hash_of(key));
     if (table.find(bucket, key) == nullptr) {
-      table.insert(bucket, key, Ids::of(ids, count));
+      table.insert_behind(bucket, key, Ids::of(ids, count));
     }
   }
 
@@ -268,6 +276,9 @@ class BpeEncoder final : public Encoder {
     const bool has_room =
         count <= ShortIds::kCapacity && !has_space_of_run(batch_[new_words_[i].number], ids[0]);
     new_ids_[i] = has_room ? ShortIds::of(ids, count) : ShortIds{};
+    if (has_room && batch_[new_words_[i].number].size <= WordKey<2>::kMaxBytes) {
+      return;
+    }
     new_words_[i].begin = many_ids_.size();
     many_ids_.insert(many_ids_.end(), ids, ids + count);
     new_words_[i].end = many_ids_.size();
@@ -346,7 +357,7 @@ class BpeEncoder final : public Encoder {
       if (word.size <= WordKey<2>::kMaxBytes) {
         auto& bucket = words_.bucket_at(word.bucket);
         if (words_.find(bucket, word.key) == nullptr) {
-          words_.insert(bucket, word.key, new_ids_[i]);
+          words_.insert_behind(bucket, word.key, new_ids_[i]);
         }
         if (new_ids_[i].count == 0) {
           keep_long_in(long_words_, word, ids, count);
@@ -393,6 +404,7 @@ class BpeEncoder final : public Encoder {
   std::array<NewWord, kMaxBatchWords> new_words_;
   std::array<ShortIds, kMaxBatchWords> new_ids_;  // count 0 where they are in many_ids_
   std::size_t num_new_ = 0;
+  std::size_t num_batches_ = 0;
   std::vector<TokenId> many_ids_;
   std::array<std::uint16_t, 256> new_by_bucket_;  // numbers from 1 in new_words_
 };
