@@ -56,7 +56,8 @@ Json stages_json(const RunSummary& summary) {
                       {"busy_seconds", stage.busy_seconds},
                       {"own_thread_seconds", stage.own_thread_seconds},
                       {"blocked_seconds", stage.blocked_seconds},
-                      {"busy_share", stage.busy_share}});
+                      {"busy_share", stage.busy_share},
+                      {"note", stage.note}});
   }
   return stages;
 }

@@ -134,6 +134,16 @@ std::string stage_table(const RunSummary& summary) {
          "  memory_limit was used up)\n";
 }
 
+std::string notes(const RunSummary& summary) {
+  std::string text;
+  for (const StageSummary& stage : summary.stages) {
+    if (!stage.note.empty()) {
+      text += fmt::format("\n  {}: {}\n", stage.name, stage.note);
+    }
+  }
+  return text;
+}
+
 std::string limit_line(const RunSummary& summary) {
   if (summary.limiting_stage.empty()) {
     return {};
@@ -186,6 +196,7 @@ std::string summary_text(const RunReport& report) {
   if (!summary.stages.empty()) {
     text += '\n' + stage_table(summary);
   }
+  text += notes(summary);
   text += limit_line(summary);
   for (const SinkSummary& sink : summary.sinks) {
     text += sink_results(sink);

@@ -18,7 +18,13 @@ int validate_command(const std::string& config_path,
     text += separator + stage.stage();
     separator = " -> ";
   }
-  write_standard_output(text + '\n');
+  text += '\n';
+  for (const StageSummary& stage : pipeline.progress().stages) {
+    if (!stage.note.empty()) {
+      text += "  " + stage.name + ": " + stage.note + '\n';
+    }
+  }
+  write_standard_output(text);
   return kExitSuccess;
 }
 

@@ -94,8 +94,9 @@ struct StageMetrics {
 
   const std::string name;
   // Set while the pipeline is built.
-  int width;     // how many threads can be in it at once
-  int node = 0;  // of the graph: rows of the same node share its threads
+  int width;         // how many threads can be in it at once
+  int node = 0;      // of the graph: rows of the same node share its threads
+  std::string note;  // what the stage has to say about how it was built; one line, may be empty
 
   std::atomic<std::int64_t> chunks{0};  // chunks, or batches for a sink
   std::atomic<std::int64_t> records{0};

@@ -78,6 +78,7 @@ StageSummary summarise(const StageMetrics& row, double wall_seconds) {
   summary.bytes_out = row.bytes_out;
   summary.rejects = row.rejects;
   summary.node = row.node;
+  summary.note = row.note;
   summary.busy_seconds = seconds(row.busy.total_ns());
   summary.own_thread_seconds = seconds(row.own_thread.total_ns());
   summary.under_way_seconds = seconds(row.busy.under_way_ns() + row.own_thread.under_way_ns());

@@ -6,15 +6,13 @@
 #include <string>
 #include <utility>
 
-#include "stages/sentencepiece_tokenizer.h"
+#include "stages/tokenizer/sentencepiece_tokenizer.h"
 
 namespace penstock {
 namespace {
 
 // What English text has at least with a vocabulary of usual size.
 constexpr std::size_t kTextBytesPerToken = 4;
-
-constexpr std::size_t kLongDocumentBytes = std::size_t{1} << 20;
 
 // Memory credits count capacity: what a chunk of short tokens made the ids grow by beyond a quarter
 // more than they need is worth a copy to give back.
@@ -36,11 +34,24 @@ class Decoder final : public TokenDecoder {
   const std::shared_ptr<const Tokenizer> tokenizer_;
 };
 
+EngineChoice to_engine_choice(const std::string& text) {
+  if (text == "fast") {
+    return EngineChoice::kFast;
+  }
+  return text == "library" ? EngineChoice::kLibrary : EngineChoice::kAuto;
+}
+
 std::shared_ptr<const Tokenizer> load_model(const StageConfig& config, FileClaims& files) {
   const std::string& path = config.text("model");
   try {
     files.add_input(path);
-    return load_sentencepiece(path);
+    return load_sentencepiece(path,
+                              {.engine = to_engine_choice(config.text("engine")),
+                               .cache_bytes = static_cast<std::size_t>(config.integer("cache"))});
+  } catch (const EngineRefused& refusal) {
+    throw config.error("engine",
+                       "got 'fast', but the fast engine cannot be used with the model '" + path +
+                           "': " + refusal.what() + "; 'auto' takes the library then");
   } catch (const std::runtime_error& error) {
     throw config.error("model", error.what());
   }
@@ -69,20 +80,16 @@ InstanceFactory make_factory(const StageConfig& config, const BuildContext& cont
   context.stream.pad_id = tokenizer->pad_id();
   context.stream.eos_id = tokenizer->eos_id();
   context.stream.decoder = std::make_shared<Decoder>(tokenizer);
-  return
-      [tokenizer = std::move(tokenizer), options, long_documents = std::make_shared<std::mutex>()] {
-        return std::make_unique<Tokenize>(tokenizer, options, long_documents);
-      };
+  context.own_row.note = tokenizer->engine();
+  return [tokenizer = std::move(tokenizer), options] {
+    return std::make_unique<Tokenize>(tokenizer, options);
+  };
 }
 
 }  // namespace
 
-Tokenize::Tokenize(std::shared_ptr<const Tokenizer> tokenizer,
-                   Options options,
-                   std::shared_ptr<std::mutex> long_documents)
-    : tokenizer_(std::move(tokenizer)),
-      options_(options),
-      long_documents_(std::move(long_documents)) {}
+Tokenize::Tokenize(std::shared_ptr<const Tokenizer> tokenizer, Options options)
+    : tokenizer_(std::move(tokenizer)), encoder_(tokenizer_->make_encoder()), options_(options) {}
 
 TokenChunk Tokenize::process(DocumentChunk chunk) {
   auto tokens = continue_chunk<TokenChunk>(chunk);
@@ -109,30 +116,20 @@ TokenChunk Tokenize::process(DocumentChunk chunk) {
   return tokens;
 }
 
-void Tokenize::append(const Document& document, TokenChunk& tokens) const {
+void Tokenize::append(const Document& document, TokenChunk& tokens) {
   std::vector<TokenId>& ids = tokens.ids;
   const std::size_t begin = ids.size();
   if (options_.bos_id) {
     ids.push_back(*options_.bos_id);
   }
   const std::size_t text_begin = ids.size();
-  encode(document.text, ids);
+  encoder_->encode(document.text, ids);
   if (ids.size() == text_begin) {
     ids.resize(begin);
   } else if (options_.eos_id) {
     ids.push_back(*options_.eos_id);
   }
   tokens.documents.push_back({std::ssize(ids), document.record, document.byte_offset});
-}
-
-// The lock bounds memory; the tokenizer is thread-safe without it. The SentencePiece library needs
-// about 165 bytes for each byte of the text that it encodes, which no memory credit counts.
-void Tokenize::encode(std::string_view text, std::vector<TokenId>& ids) const {
-  std::unique_lock<std::mutex> turn;
-  if (text.size() > kLongDocumentBytes) {
-    turn = std::unique_lock(*long_documents_);
-  }
-  tokenizer_->encode(text, ids);
 }
 
 void register_tokenize(StageRegistry& registry) {
@@ -148,7 +145,18 @@ void register_tokenize(StageRegistry& registry) {
             .or_else(false),
         Option::boolean("add_eos",
                         "Whether the model's end-of-sequence id goes behind every document.")
-            .or_else(false)},
+            .or_else(false),
+        Option::choice("engine",
+                       "What encodes: the SentencePiece library, an engine of our own that gives "
+                       "the same ids much faster, or the fast one where it can be proved to do so "
+                       "with this model (penstock inspect-model shows the proof).",
+                       {"auto", "fast", "library"})
+            .or_else(std::string("auto")),
+        Option::bytes("cache",
+                      "Memory of each thread for words that it has seen; only the fast engine has "
+                      "it. It is a fixed size, whatever the input is.")
+            .in_range(0, 68719476736.0)
+            .or_else(std::int64_t{16} << 20)},
        StageFactory(make_factory)});
 }
 

@@ -1,15 +1,12 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <string_view>
-#include <vector>
 
 #include "pipeline/chunk.h"
 #include "pipeline/stage.h"
 #include "pipeline/stage_registry.h"
-#include "stages/tokenizer.h"
+#include "stages/tokenizer/tokenizer.h"
 
 namespace penstock {
 
@@ -22,20 +19,16 @@ class Tokenize final : public Transform<DocumentChunk, TokenChunk> {
     std::optional<TokenId> eos_id;  // put behind them
   };
 
-  // `long_documents` is what all instances of a run share, to encode long documents one at a time.
-  Tokenize(std::shared_ptr<const Tokenizer> tokenizer,
-           Options options,
-           std::shared_ptr<std::mutex> long_documents);
+  Tokenize(std::shared_ptr<const Tokenizer> tokenizer, Options options);
 
   TokenChunk process(DocumentChunk chunk) override;
 
  private:
-  void append(const Document& document, TokenChunk& tokens) const;
-  void encode(std::string_view text, std::vector<TokenId>& ids) const;
+  void append(const Document& document, TokenChunk& tokens);
 
   const std::shared_ptr<const Tokenizer> tokenizer_;
+  const std::unique_ptr<Encoder> encoder_;
   const Options options_;
-  const std::shared_ptr<std::mutex> long_documents_;
 };
 
 // Registers `tokenize`.

@@ -42,6 +42,7 @@ RunReport sample_report() {
   tokenize.rejects = 1;
   tokenize.busy_seconds = 3.6;
   tokenize.busy_share = 0.9;
+  tokenize.note = "fast engine: BPE";
   StageSummary write;
   write.name = "write_npy";
   write.chunks = 24;

@@ -68,14 +68,14 @@ TEST(SummaryJson, WritesEveryFigure) {
     "stages": [
       {"name": "read", "width": 1, "chunks": 13, "records": 1038, "documents": 0, "tokens": 0,
        "bytes_in": 745825, "bytes_out": 3244520, "rejects": 1, "busy_seconds": 0.1,
-       "own_thread_seconds": 0.0, "blocked_seconds": 1.5, "busy_share": 0.05},
+       "own_thread_seconds": 0.0, "blocked_seconds": 1.5, "busy_share": 0.05, "note": ""},
       {"name": "tokenize", "width": 2, "chunks": 13, "records": 0, "documents": 1036,
        "tokens": 800000, "bytes_in": 3100000, "bytes_out": 3200000, "rejects": 1,
        "busy_seconds": 3.6, "own_thread_seconds": 0.0, "blocked_seconds": 0.0,
-       "busy_share": 0.9},
+       "busy_share": 0.9, "note": "fast engine: BPE"},
       {"name": "write_npy", "width": 1, "chunks": 24, "records": 0, "documents": 0,
        "tokens": 790000, "bytes_in": 0, "bytes_out": 0, "rejects": 0, "busy_seconds": 0.2,
-       "own_thread_seconds": 1.75, "blocked_seconds": 0.0, "busy_share": 0.1}],
+       "own_thread_seconds": 1.75, "blocked_seconds": 0.0, "busy_share": 0.1, "note": ""}],
     "limit": {"stage": "tokenize", "reason": "its threads are busy 90 % of the time"},
     "sinks": [{"name": "write_npy",
                "results": {"path": "out.npy", "rows": 768, "mean_row": 1028.5}}]

@@ -32,6 +32,8 @@ TEST(SummaryText, TellsEverythingOfAFinishedRun) {
   own; bytes in and tokens: per second in which a thread was busy; blocked: waiting because
   memory_limit was used up)
 
+  tokenize: fast engine: BPE
+
   limit: tokenize, because its threads are busy 90 % of the time
 
   write_npy

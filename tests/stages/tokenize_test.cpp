@@ -8,7 +8,6 @@
 #include <fstream>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -323,15 +322,23 @@ TEST(Tokenize, RefusesToDecodeIdsOutsideTheVocabulary) {
   EXPECT_THROW(stage.stream().decoder->decode({5, 4'000'000'000}), TokenizerError);
 }
 
-// Refuses one text, after having begun to give ids as an engine may.
-class PickyTokenizer final : public Tokenizer {
+// Refuses one text.
+class PickyEncoder final : public Encoder {
  public:
-  void encode(std::string_view text, std::vector<TokenId>& ids) const override {
+  void encode(std::string_view text, std::vector<TokenId>& ids) override {
     if (text == "bad") {
       throw TokenizerError("the reason");
     }
     ids.insert(ids.end(), text.begin(), text.end());
   }
+};
+
+class PickyTokenizer final : public Tokenizer {
+ public:
+  std::unique_ptr<Encoder> make_encoder() const override {
+    return std::make_unique<PickyEncoder>();
+  }
+  std::string engine() const override { return "picky"; }
   std::string decode(const std::vector<TokenId>& ids) const override {
     return {ids.begin(), ids.end()};
   }
@@ -342,9 +349,7 @@ class PickyTokenizer final : public Tokenizer {
 };
 
 TEST(Tokenize, RejectsTheDocumentThatTheTokenizerRefuses) {
-  Tokenize stage(std::make_shared<PickyTokenizer>(),
-                 {.bos_id = 1, .eos_id = 2},
-                 std::make_shared<std::mutex>());
+  Tokenize stage(std::make_shared<PickyTokenizer>(), {.bos_id = 1, .eos_id = 2});
   const TokenChunk chunk = stage.process(make_documents({"a", "bad", "b"}));
 
   EXPECT_THAT(chunk.ids, ElementsAre(1, 'a', 2, 1, 'b', 2));

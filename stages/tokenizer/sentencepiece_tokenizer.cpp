@@ -1,17 +1,20 @@
-#include "stages/sentencepiece_tokenizer.h"
+#include "stages/tokenizer/sentencepiece_tokenizer.h"
 
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <limits>
-#include <stdexcept>
+#include <mutex>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include <sentencepiece_processor.h>
 
 #include "pipeline/errors.h"
+#include "stages/tokenizer/fast_engine.h"
+#include "stages/tokenizer/sentencepiece_model.h"
 
 namespace penstock {
 namespace {
@@ -85,16 +88,46 @@ void check(const sentencepiece::util::Status& status) {
   }
 }
 
+// A text longer than this is encoded alone. The lock bounds memory; the library is thread-safe
+// without it, but needs about 165 bytes for each byte of the text, which no memory credit counts.
+constexpr std::size_t kLongTextBytes = std::size_t{1} << 20;
+
+class LibraryEncoder final : public Encoder {
+ public:
+  LibraryEncoder(const sentencepiece::SentencePieceProcessor& processor, std::mutex& long_texts)
+      : processor_(processor), long_texts_(long_texts) {}
+
+  void encode(std::string_view text, std::vector<TokenId>& ids) override {
+    std::unique_lock<std::mutex> turn;
+    if (text.size() > kLongTextBytes) {
+      turn = std::unique_lock(long_texts_);
+    }
+    encoded_.clear();
+    check(processor_.Encode(text, &encoded_));
+    ids.insert(ids.end(), encoded_.begin(), encoded_.end());
+  }
+
+ private:
+  const sentencepiece::SentencePieceProcessor& processor_;
+  std::mutex& long_texts_;
+  std::vector<int> encoded_;
+};
+
 class SentencePieceTokenizer final : public Tokenizer {
  public:
-  explicit SentencePieceTokenizer(
-      std::unique_ptr<const sentencepiece::SentencePieceProcessor> processor)
-      : processor_(std::move(processor)) {}
+  // `fast` is null where the library is to encode.
+  SentencePieceTokenizer(std::unique_ptr<const sentencepiece::SentencePieceProcessor> processor,
+                         std::unique_ptr<const FastEngine> fast,
+                         std::size_t cache_bytes,
+                         std::string engine)
+      : processor_(std::move(processor)),
+        fast_(std::move(fast)),
+        cache_bytes_(cache_bytes),
+        engine_(std::move(engine)) {}
 
-  void encode(std::string_view text, std::vector<TokenId>& ids) const override {
-    std::vector<int> encoded;
-    check(processor_->Encode(text, &encoded));
-    ids.insert(ids.end(), encoded.begin(), encoded.end());
+  std::unique_ptr<Encoder> make_encoder() const override {
+    auto library = std::make_unique<LibraryEncoder>(*processor_, long_texts_);
+    return fast_ ? fast_->make_encoder(std::move(library), cache_bytes_) : std::move(library);
   }
 
   std::string decode(const std::vector<TokenId>& ids) const override {
@@ -112,6 +145,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     return text;
   }
 
+  std::string engine() const override { return engine_; }
   std::int64_t vocabulary_size() const override { return processor_->GetPieceSize(); }
   std::optional<TokenId> bos_id() const override { return if_defined(processor_->bos_id()); }
   std::optional<TokenId> eos_id() const override { return if_defined(processor_->eos_id()); }
@@ -119,20 +153,42 @@ class SentencePieceTokenizer final : public Tokenizer {
 
  private:
   const std::unique_ptr<const sentencepiece::SentencePieceProcessor> processor_;
+  const std::unique_ptr<const FastEngine> fast_;
+  const std::size_t cache_bytes_;
+  const std::string engine_;
+  mutable std::mutex long_texts_;
 };
+
+// The fast engine, if the options ask for one and there is one.
+FastEngineResult choose_engine(EngineChoice choice, const std::string& bytes) {
+  if (choice == EngineChoice::kLibrary) {
+    return {nullptr, "as configured"};
+  }
+  FastEngineResult result = make_fast_engine(parse_sentencepiece_model(bytes));
+  if (choice == EngineChoice::kFast && !result.engine) {
+    throw EngineRefused(result.refusal);
+  }
+  return result;
+}
 
 }  // namespace
 
-std::shared_ptr<const Tokenizer> load_sentencepiece(const std::string& path) {
+std::shared_ptr<const Tokenizer> load_sentencepiece(const std::string& path,
+                                                    SentencePieceOptions options) {
   auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
-  const auto status = processor->LoadFromSerializedProto(read_model(path));
+  const std::string bytes = read_model(path);
+  const auto status = processor->LoadFromSerializedProto(bytes);
   if (!status.ok()) {
     const std::string reason = reason_of(status);
     throw load_error(path,
                      "it is not a SentencePiece model, or it is damaged" +
                          (reason.empty() ? reason : " (" + reason + ")"));
   }
-  return std::make_shared<SentencePieceTokenizer>(std::move(processor));
+  FastEngineResult fast = choose_engine(options.engine, bytes);
+  std::string engine = fast.engine ? "fast engine (" + fast.engine->summary() + ")"
+                                   : "SentencePiece library (" + fast.refusal + ")";
+  return std::make_shared<SentencePieceTokenizer>(
+      std::move(processor), std::move(fast.engine), options.cache_bytes, std::move(engine));
 }
 
 }  // namespace penstock

@@ -1,0 +1,62 @@
+#include "stages/tokenizer/bpe_engine.h"
+
+#include <utility>
+#include <vector>
+
+#include "stages/tokenizer/bpe_encoder.h"
+
+namespace penstock {
+namespace {
+
+// What merging can arrive at. User-defined symbols are cut out before.
+std::vector<std::string_view> merged_pieces(const SentencePieceModel& model) {
+  std::vector<std::string_view> pieces;
+  for (const Piece& piece : model.pieces) {
+    if (piece.type == PieceType::kNormal && piece.text.find(' ') == std::string::npos) {
+      pieces.push_back(piece.text);
+    }
+  }
+  return pieces;
+}
+
+}  // namespace
+
+std::string BpeEngine::refusal(const SentencePieceModel& model) {
+  if (!model.normalizer.escape_whitespaces) {
+    return "it does not stand U+2581 for spaces";
+  }
+  if (model.treat_whitespace_as_suffix) {
+    return "it puts the space of a word behind it";
+  }
+  if (!model.normalizer.charsmap.empty() || model.normalizer.remove_extra_whitespaces) {
+    return "it normalizes texts";
+  }
+  if (std::string reason = UserDefinedSymbols::refusal(model); !reason.empty()) {
+    return reason;
+  }
+  return BpeVocabulary::refusal(model);
+}
+
+BpeEngine::BpeEngine(const SentencePieceModel& model, std::string_view simd_level)
+    : vocabulary_(model),
+      user_defined_(model),
+      proof_(merged_pieces(model)),
+      kernels_(text_kernels(simd_level)),
+      splitter_(proof_, kernels_),
+      add_dummy_prefix_(model.normalizer.add_dummy_prefix),
+      joined_unknown_id_(model.byte_fallback ? std::nullopt : std::optional(model.unknown_id)) {}
+
+std::unique_ptr<Encoder> BpeEngine::make_encoder(std::unique_ptr<Encoder> library,
+                                                 std::size_t cache_bytes) const {
+  return make_bpe_encoder(*this, std::move(library), cache_bytes);
+}
+
+std::string BpeEngine::summary() const {
+  return "BPE";
+}
+
+std::string BpeEngine::report() const {
+  return proof_.report();
+}
+
+}  // namespace penstock

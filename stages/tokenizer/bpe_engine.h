@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "stages/tokenizer/bpe_vocabulary.h"
+#include "stages/tokenizer/fast_engine.h"
+#include "stages/tokenizer/split_proof.h"
+#include "stages/tokenizer/text_splitter.h"
+#include "stages/tokenizer/user_defined_symbols.h"
+
+namespace penstock {
+
+// Encodes with a BPE model. A text is cut where the vocabulary proves that no piece lies; each part
+// is looked up among those seen before, and merged where it is new.
+class BpeEngine final : public FastEngine {
+ public:
+  // The model has passed refusal(). `simd_level` as for text_kernels().
+  explicit BpeEngine(const SentencePieceModel& model, std::string_view simd_level = {});
+  // Why the engine cannot be proved to give the library's ids; nothing where it can.
+  static std::string refusal(const SentencePieceModel& model);
+
+  std::unique_ptr<Encoder> make_encoder(std::unique_ptr<Encoder> library,
+                                        std::size_t cache_bytes) const override;
+  std::string summary() const override;
+  std::string report() const override;
+
+  const BpeVocabulary& vocabulary() const { return vocabulary_; }
+  const UserDefinedSymbols& user_defined() const { return user_defined_; }
+  const TextSplitter& splitter() const { return splitter_; }
+  const TextKernels& kernels() const { return kernels_; }
+  bool add_dummy_prefix() const { return add_dummy_prefix_; }
+  // Set where a run of unknown characters is one unknown id.
+  std::optional<TokenId> joined_unknown_id() const { return joined_unknown_id_; }
+
+ private:
+  const BpeVocabulary vocabulary_;
+  const UserDefinedSymbols user_defined_;
+  const SplitProof proof_;
+  const TextKernels kernels_;
+  const TextSplitter splitter_;
+  const bool add_dummy_prefix_;
+  const std::optional<TokenId> joined_unknown_id_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,43 @@
+#include "stages/tokenizer/fast_engine.h"
+
+#include <memory>
+#include <utility>
+
+#include "stages/tokenizer/bpe_engine.h"
+#include "stages/tokenizer/model_refused.h"
+#include "stages/tokenizer/unigram_engine.h"
+
+namespace penstock {
+namespace {
+
+FastEngineResult make_bpe_engine(const SentencePieceModel& model, std::string_view simd_level) {
+  if (std::string reason = BpeEngine::refusal(model); !reason.empty()) {
+    return {nullptr, std::move(reason)};
+  }
+  return {std::make_unique<BpeEngine>(model, simd_level), {}};
+}
+
+FastEngineResult make_unigram_engine(const SentencePieceModel& model, std::string_view simd_level) {
+  try {
+    return {std::make_unique<UnigramEngine>(model, simd_level), {}};
+  } catch (const ModelRefused& refusal) {
+    return {nullptr, refusal.what()};
+  }
+}
+
+}  // namespace
+
+FastEngineResult make_fast_engine(const SentencePieceModel& model, std::string_view simd_level) {
+  switch (model.type) {
+    case SentencePieceType::kBpe:
+      return make_bpe_engine(model, simd_level);
+    case SentencePieceType::kUnigram:
+      return make_unigram_engine(model, simd_level);
+    case SentencePieceType::kWord:
+    case SentencePieceType::kChar:
+      break;
+  }
+  return {nullptr, "there is no fast engine for " + to_string(model.type) + " models"};
+}
+
+}  // namespace penstock

@@ -1,0 +1,110 @@
+#include "stages/tokenizer/text_kernels.h"
+
+#include <cstring>
+#include <mutex>
+#include <stdexcept>
+
+namespace penstock {
+namespace {
+
+// What every machine has, and what the other kernels are tested against.
+namespace portable {
+
+void mark_cuts(const ByteClasses& classes,
+               const char* text,
+               std::size_t num_blocks,
+               BlockMarks* marks) {
+  const auto class_of = [&classes](char byte) {
+    const auto value = static_cast<unsigned char>(byte);
+    return value < 0x80 ? classes.class_of[value] : ByteClasses::kNotAscii;
+  };
+  for (std::size_t block = 0; block < num_blocks; ++block) {
+    BlockMarks found;
+    for (std::size_t i = 0; i < TextKernels::kBlockBytes; ++i) {
+      const char* const at = text + block * TextKernels::kBlockBytes + i;
+      const std::uint64_t bit = std::uint64_t{1} << i;
+      const unsigned may_follow = classes.may_follow[class_of(at[-1])] >> class_of(at[0]) & 1U;
+      found.cuts |= may_follow != 0 ? 0 : bit;
+      found.wide |= static_cast<unsigned char>(*at) >= 0xE0 ? bit : 0;
+    }
+    marks[block] = found;
+  }
+}
+
+MappedBlock map_block(const AsciiMapping& mapping, const char* text, char* to) {
+  MappedBlock block;
+  for (std::size_t i = 0; i < TextKernels::kBlockBytes; ++i) {
+    const std::uint64_t bit = std::uint64_t{1} << i;
+    const char byte = text[i];
+    const bool is_space = mapping.becomes_space.has(byte);
+    const char lower = static_cast<char>(byte | (mapping.becomes_lower_case.has(byte) ? ' ' : 0));
+    to[i] = is_space ? ' ' : lower;
+    block.spaces |= is_space ? bit : 0;
+    block.special |= mapping.is_special.has(byte) ? bit : 0;
+    block.leads |= static_cast<unsigned char>(byte) >= 0xC0 ? bit : 0;
+  }
+  return block;
+}
+
+}  // namespace portable
+}  // namespace
+}  // namespace penstock
+
+#define HWY_TARGET_INCLUDE "stages/tokenizer/text_kernels.inc"  // NOLINT
+#include <hwy/foreach_target.h>
+
+#include "stages/tokenizer/text_kernels.inc"
+
+namespace penstock {
+
+HWY_EXPORT(kernels);
+
+namespace {
+
+constexpr std::string_view kPortable = "portable";
+
+bool has_vectors(std::int64_t target) {
+  return target != HWY_SCALAR && target != HWY_EMU128;
+}
+
+// The kernels of one target. Highway's choice is a global variable.
+TextKernels kernels_of(std::int64_t target) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  hwy::SetSupportedTargetsForTest(target);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  const TextKernels found = HWY_DYNAMIC_DISPATCH(kernels)();
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  return found;
+}
+
+}  // namespace
+
+std::vector<std::string> simd_levels() {
+  std::vector<std::string> levels;
+  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    if (has_vectors(target)) {
+      levels.emplace_back(hwy::TargetName(target));
+    }
+  }
+  levels.emplace_back(kPortable);
+  return levels;
+}
+
+TextKernels text_kernels(std::string_view simd_level) {
+  if (simd_level == kPortable) {
+    return {&portable::mark_cuts, &portable::map_block};
+  }
+  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    if (has_vectors(target) && (simd_level.empty() || simd_level == hwy::TargetName(target))) {
+      return kernels_of(target);
+    }
+  }
+  if (simd_level.empty()) {
+    return text_kernels(kPortable);
+  }
+  throw std::invalid_argument("this machine has no SIMD level '" + std::string(simd_level) + "'");
+}
+
+}  // namespace penstock

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "stages/tokenizer/ascii_mapping.h"
+#include "stages/tokenizer/byte_classes.h"
+
+namespace penstock {
+
+// What a kernel finds in 64 bytes of text, a bit for each byte.
+struct BlockMarks {
+  std::uint64_t cuts = 0;  // the text can be cut before this byte
+  std::uint64_t wide = 0;  // the byte begins a character of three or four bytes
+};
+
+// What 64 bytes of text are, a bit for each byte.
+struct MappedBlock {
+  std::uint64_t spaces = 0;   // they are one now
+  std::uint64_t special = 0;  // ASCII only
+  std::uint64_t leads = 0;    // first bytes of characters that are not ASCII
+};
+
+// Kernels compiled for one level of SIMD instructions.
+struct TextKernels {
+  static constexpr std::size_t kBlockBytes = 64;
+
+  // Marks the cuts that the classes of bytes prove safe, in `num_blocks` blocks from `text` on,
+  // which is valid UTF-8. The byte before `text` is read too.
+  void (*mark_cuts)(const ByteClasses& classes,
+                    const char* text,
+                    std::size_t num_blocks,
+                    BlockMarks* marks) = nullptr;
+  // Writes kBlockBytes bytes of text, mapped, to `to`. What is not ASCII, and what is special, stays
+  // as it is.
+  MappedBlock (*map_block)(const AsciiMapping& mapping, const char* text, char* to) = nullptr;
+};
+
+// The levels that this machine has, the best one first; the last one is "portable", which needs
+// nothing. The others have the names of Highway's targets: AVX3_DL (with VBMI), AVX3, AVX2, SSE4.
+std::vector<std::string> simd_levels();
+
+// Of the named level, or of the best one for an empty name. Throws std::invalid_argument for a
+// level that this machine does not have.
+TextKernels text_kernels(std::string_view simd_level = {});
+
+}  // namespace penstock

@@ -1,0 +1,375 @@
+#include "stages/tokenizer/unigram_encoder.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <simdjson.h>
+
+#include "pipeline/byte_buffer.h"
+#include "stages/tokenizer/piece_text.h"
+#include "stages/tokenizer/unigram_score.h"
+#include "stages/tokenizer/unigram_word.h"
+#include "stages/tokenizer/utf8_decoding.h"
+#include "stages/tokenizer/word_table.h"
+
+namespace penstock {
+namespace {
+
+constexpr std::size_t kBlockBytes = TextSplitter::kBlockBytes;
+// Texts are marked, and their words looked up, this many blocks at a time: enough that a word's
+// memory has come when it is needed, few enough to stay in the nearest cache.
+constexpr std::size_t kBatchBlocks = 16;
+constexpr std::size_t kMaxBatchWords = kBatchBlocks * kBlockBytes + 1;
+// Longer texts are left to the library: positions have 32 bits, and normalization makes texts up to
+// twenty times as long.
+constexpr std::size_t kMaxTextBytes = std::size_t{1} << 27;
+constexpr std::size_t kKeptTextBytes = std::size_t{1} << 20;
+// Of a longer text without a cut nothing is proved: the errors of its own sums would count.
+constexpr std::size_t kMaxProvedBytes = std::size_t{1} << 16;
+
+// One part of a text, and where to look for it.
+struct Word {
+  WordKey<2> key;
+  std::uint32_t hash;
+  std::uint32_t begin;
+  std::uint32_t size;
+};
+
+class UnigramEncoder final : public Encoder {
+ public:
+  UnigramEncoder(const UnigramEngine& engine,
+                 std::unique_ptr<Encoder> library,
+                 std::size_t cache_bytes)
+      : engine_(engine),
+        library_(std::move(library)),
+        words_(cache_bytes - cache_bytes / 4),
+        long_words_(cache_bytes / 4),
+        score_(engine.lattice()) {}
+
+  void encode(std::string_view text, std::vector<TokenId>& ids) override {
+    if (text.empty()) {
+      return;
+    }
+    if (text.size() > kMaxTextBytes || !simdjson::validate_utf8(text.data(), text.size())) {
+      library_->encode(text, ids);
+      return;
+    }
+    text_ = engine_.normalizer().normalize(text, buffer_);
+    if (text_.empty()) {
+      return;
+    }
+    reserve_ids();
+    encode_text();
+    append_to(ids);
+    give_back_unusual();
+  }
+
+ private:
+  using ShortIds = UnigramWord<4>;
+  using LongIds = UnigramWord<8>;
+  using ShortTable = WordTable<WordKey<2>, ShortIds>;
+  using LongTable = WordTable<WordKey<4>, LongIds>;
+
+  // An id stands for a byte or more. Those of a word are written whole.
+  void reserve_ids() {
+    const std::size_t needed = text_.size() + LongIds::kCapacity;
+    if (capacity_ < needed) {
+      capacity_ = needed + needed / 2;
+      ids_ = std::make_unique_for_overwrite<TokenId[]>(capacity_);
+    }
+  }
+
+  void give_back_unusual() {
+    if (buffer_.capacity() > kKeptTextBytes) {
+      buffer_ = ByteBuffer();
+      ids_.reset();
+      capacity_ = 0;
+    }
+  }
+
+  void encode_text() {
+    num_ids_ = 0;
+    has_unknown_ = 0;
+    score_.begin_document();
+    const std::size_t num_blocks = (text_.size() + kBlockBytes - 1) / kBlockBytes;
+    begins_[0] = 0;
+    std::size_t num_begins = 1;
+    for (std::size_t block = 0; block < num_blocks; block += kBatchBlocks) {
+      const std::size_t here = std::min(kBatchBlocks, num_blocks - block);
+      mark(block, here);
+      for (std::size_t i = 0; i < here; ++i) {
+        const auto base = static_cast<std::uint32_t>((block + i) * kBlockBytes);
+        for (std::uint64_t cuts = cuts_[i]; cuts != 0; cuts &= cuts - 1) {
+          begins_[num_begins++] = base + static_cast<std::uint32_t>(std::countr_zero(cuts));
+        }
+      }
+      encode_words(num_begins - 1);
+      begins_[0] = begins_[num_begins - 1];
+      num_begins = 1;
+    }
+    begins_[1] = static_cast<std::uint32_t>(text_.size());
+    encode_words(1);
+  }
+
+  // The cuts of some blocks, without the one at the begin of the text and those behind its end.
+  void mark(std::size_t block, std::size_t num_blocks) {
+    engine_.splitter().mark(text_.data(), text_.size(), block, num_blocks, cuts_.data(), scratch_);
+    if (block == 0) {
+      cuts_[0] &= ~std::uint64_t{1};
+    }
+    const std::size_t end = (block + num_blocks) * kBlockBytes;
+    if (end > text_.size()) {
+      cuts_[num_blocks - 1] &= ~std::uint64_t{0} >> (end - text_.size());
+    }
+  }
+
+  // The words from begins_[i] to begins_[i + 1], for each i below `num_words`.
+  void encode_words(std::size_t num_words) {
+    for (std::size_t i = 0; i < num_words; ++i) {
+      Word& word = batch_[i];
+      word.begin = begins_[i];
+      word.size = begins_[i + 1] - word.begin;
+      const std::size_t key_size = std::min<std::size_t>(word.size, WordKey<2>::kMaxBytes);
+      word.key = make_word_key<2>(text_.data() + word.begin, key_size);
+      // A size that no word in the table has.
+      word.key.parts[1] |= word.size > WordKey<2>::kMaxBytes ? std::uint64_t{0xFF} << 56U : 0U;
+      word.hash = hash_of(word.key);
+      __builtin_prefetch(&words_.bucket(word.hash));
+    }
+    for (std::size_t i = 0; i < num_words; ++i) {
+      const Word& word = batch_[i];
+      const auto& entries = words_.bucket(word.hash).entries;
+      const bool is_second = entries[1].key == word.key;
+      const bool is_there = is_second || entries[0].key == word.key;
+      const ShortIds& found = entries[is_second ? 1 : 0].value;
+      if (is_there && score_.is_below(found.exponent())) {
+        emit(found);
+      } else {
+        encode_other(text_.substr(word.begin, word.size), word.key, word.hash);
+      }
+    }
+    if (score_.is_due(num_ids_)) {
+      score_.exact(ids_.get(), num_ids_);
+    }
+  }
+
+  template <typename Ids>
+  void emit(const Ids& word) {
+    word.copy_to(ids_.get() + num_ids_);
+    num_ids_ += word.num_ids();
+    score_.raise_bound(word.step());
+    has_unknown_ |= word.has_unknown();
+  }
+
+  // A word that is not in the table of short words, or not for the score that there is now.
+  void encode_other(std::string_view word, const WordKey<2>& key, std::uint32_t hash) {
+    const bool is_short = word.size() <= WordKey<2>::kMaxBytes;
+    if (is_short) {
+      ShortTable::Bucket& bucket = words_.bucket(hash);
+      const ShortIds* const found = ShortTable::find(bucket, key);
+      if (found == nullptr) {
+        encode_unseen(word, words_, bucket, key);
+        return;
+      }
+      if (found->has_ids()) {
+        encode_rounded(word);
+        return;
+      }
+    } else if (encode_parts(word)) {
+      return;
+    }
+    if (word.size() > WordKey<4>::kMaxBytes) {
+      encode_uncached(word);
+      return;
+    }
+    const WordKey<4> long_key = make_word_key<4>(word.data(), word.size());
+    LongTable::Bucket& bucket = long_words_.bucket(hash_of(long_key));
+    const LongIds* const found = LongTable::find(bucket, long_key);
+    if (found == nullptr) {
+      encode_unseen(word, long_words_, bucket, long_key);
+    } else if (found->has_ids() && score_.is_below(found->exponent())) {
+      emit(*found);
+    } else if (found->has_ids()) {
+      encode_rounded(word);
+    } else {
+      encode_uncached(word);
+    }
+  }
+
+  // A long word in parts, if there are characters side by side in it as in no piece.
+  bool encode_parts(std::string_view word) {
+    std::size_t begin = 0;
+    char32_t before = decode_utf8(word.data());
+    for (std::size_t at = utf8_length(word[0]); at < word.size(); at += utf8_length(word[at])) {
+      const char32_t here = decode_utf8(word.data() + at);
+      if (engine_.proof().is_safe(before, here)) {
+        encode_part(word.substr(begin, at - begin));
+        begin = at;
+      }
+      before = here;
+    }
+    if (begin == 0) {
+      return false;
+    }
+    encode_part(word.substr(begin));
+    return true;
+  }
+
+  void encode_part(std::string_view part) {
+    const std::size_t key_size = std::min<std::size_t>(part.size(), WordKey<2>::kMaxBytes);
+    const WordKey<2> key = make_word_key<2>(part.data(), key_size);
+    const std::uint32_t hash = hash_of(key);
+    if (part.size() == key_size) {
+      const ShortIds* const found = ShortTable::find(words_.bucket(hash), key);
+      if (found != nullptr && score_.is_below(found->exponent())) {
+        emit(*found);
+        return;
+      }
+    }
+    encode_other(part, key, hash);
+  }
+
+  template <typename Table, typename Key>
+  void encode_unseen(std::string_view word,
+                     Table& table,
+                     typename Table::Bucket& bucket,
+                     const Key& key) {
+    using Ids = std::remove_cvref_t<decltype(bucket.entries[0].value)>;
+    path_.clear();
+    UnigramLattice::Proof all;
+    for (std::size_t begin = 0; begin < word.size();) {
+      UnigramLattice::Proof proof;
+      begin += engine_.lattice().best_path(word.substr(begin), workspace_, path_, proof);
+      all.exponent = std::min(all.exponent, proof.exponent);
+      all.deepest = std::max(all.deepest, all.sum + proof.deepest);
+      all.sum += proof.sum;
+    }
+    const std::uint64_t step = UnigramScore::step_of(all.sum);
+    if (step <= Ids::kMaxStep && UnigramScore::deepest_of(all.deepest, Key::kMaxBytes) <=
+                                     UnigramScore::kSlack) {
+      table.insert(bucket, key, Ids(path_, all.exponent, static_cast<std::uint32_t>(step), unknown()));
+    }
+    use_path(word, all);
+  }
+
+  // From one place that no piece crosses to the next.
+  void encode_uncached(std::string_view word) {
+    while (!word.empty()) {
+      path_.clear();
+      UnigramLattice::Proof proof;
+      const std::size_t length = engine_.lattice().best_path(word, workspace_, path_, proof);
+      use_path(word.substr(0, length), proof);
+      word.remove_prefix(length);
+      if (score_.is_due(num_ids_)) {
+        score_.exact(ids_.get(), num_ids_);
+      }
+    }
+  }
+
+  // path_ if its proof holds here, else the path that the library's arithmetic leads to.
+  void use_path(std::string_view word, const UnigramLattice::Proof& proof) {
+    const std::uint64_t deepest = UnigramScore::deepest_of(proof.deepest, word.size());
+    const auto exponent = static_cast<unsigned>(std::max(proof.exponent, 0));
+    if (word.size() > kMaxProvedBytes || !score_.is_below(exponent, deepest)) {
+      encode_rounded(word);
+      return;
+    }
+    append_path();
+    score_.raise_bound(UnigramScore::step_of(proof.sum));
+  }
+
+  void encode_rounded(std::string_view word) {
+    const float before = score_.exact(ids_.get(), num_ids_);
+    path_.clear();
+    const float after = engine_.lattice().rounded_path(word, before, workspace_, path_);
+    append_path();
+    score_.set(after, num_ids_);
+  }
+
+  void append_path() {
+    for (const TokenId id : path_) {
+      ids_[num_ids_++] = id;
+      has_unknown_ |= id == unknown() ? 1 : 0;
+    }
+  }
+
+  TokenId unknown() const { return engine_.lattice().unknown_id(); }
+
+  void append_to(std::vector<TokenId>& ids) const {
+    if (has_unknown_ == 0) {
+      ids.insert(ids.end(), ids_.get(), ids_.get() + num_ids_);
+    } else if (engine_.byte_ids() != nullptr) {
+      append_with_bytes(ids);
+    } else {
+      append_joined(ids);
+    }
+  }
+
+  // Unknown characters side by side are one unknown id.
+  void append_joined(std::vector<TokenId>& ids) const {
+    std::size_t size = ids.size();
+    ids.resize(size + num_ids_);
+    bool after_unknown = false;
+    for (std::size_t i = 0; i < num_ids_; ++i) {
+      ids[size] = ids_[i];
+      const bool is_unknown = ids_[i] == unknown();
+      size += is_unknown && after_unknown ? 0 : 1;
+      after_unknown = is_unknown;
+    }
+    ids.resize(size);
+  }
+
+  // Unknown characters become the ids of their bytes. Where they stand follows from the pieces in
+  // front of them.
+  void append_with_bytes(std::vector<TokenId>& ids) const {
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < num_ids_; ++i) {
+      if (ids_[i] != unknown()) {
+        ids.push_back(ids_[i]);
+        at += engine_.lattice().length_of(ids_[i]);
+        continue;
+      }
+      const std::size_t length = utf8_length(text_[at]);
+      const bool is_space = text_[at] == ' ';
+      for (const char byte : is_space ? kSpaceSymbol : text_.substr(at, length)) {
+        ids.push_back(engine_.byte_ids()[static_cast<unsigned char>(byte)]);
+      }
+      at += length;
+    }
+  }
+
+  const UnigramEngine& engine_;
+  const std::unique_ptr<Encoder> library_;
+  ShortTable words_;
+  LongTable long_words_;
+  UnigramLattice::Workspace workspace_;
+  std::vector<TokenId> path_;
+
+  // Of the text that is being encoded.
+  ByteBuffer buffer_;
+  std::string_view text_;  // in buffer_
+  UnigramScore score_;
+  // An unknown id stands for every unknown character. There is room for all that there can be.
+  std::unique_ptr<TokenId[]> ids_;
+  std::size_t capacity_ = 0;
+  std::size_t num_ids_ = 0;
+  std::uint32_t has_unknown_ = 0;
+  std::array<std::uint64_t, kBatchBlocks> cuts_;
+  std::vector<BlockMarks> scratch_;
+  std::array<std::uint32_t, kMaxBatchWords + 1> begins_;
+  std::array<Word, kMaxBatchWords> batch_;
+};
+
+}  // namespace
+
+std::unique_ptr<Encoder> make_unigram_encoder(const UnigramEngine& engine,
+                                              std::unique_ptr<Encoder> library,
+                                              std::size_t cache_bytes) {
+  return std::make_unique<UnigramEncoder>(engine, std::move(library), cache_bytes);
+}
+
+}  // namespace penstock

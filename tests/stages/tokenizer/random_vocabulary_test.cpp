@@ -1,0 +1,182 @@
+#include <cmath>
+#include <memory>
+#include <random>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <protozero/pbf_writer.hpp>
+#include <sentencepiece_processor.h>
+
+#include "stages/tokenizer/fast_engine.h"
+#include "stages/tokenizer/text_kernels.h"
+
+// Models that no training would give: pieces put together at random over a few characters, many of
+// equal scores, user-defined symbols that overlap, characters that are no pieces.
+
+namespace penstock {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+enum PieceTypeNumber {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6
+};
+
+class ModelWriter {
+ public:
+  void add_piece(const std::string& text, float score, PieceTypeNumber type) {
+    if (!names_.insert(text).second) {
+      return;
+    }
+    std::string piece;
+    protozero::pbf_writer writer(piece);
+    writer.add_string(1, text);
+    writer.add_float(2, score);
+    writer.add_enum(3, type);
+    protozero::pbf_writer(bytes_).add_message(1, piece);
+  }
+
+  void add_byte_pieces() {
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      constexpr const char* kDigits = "0123456789ABCDEF";
+      add_piece(std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + ">", 0, kByte);
+    }
+  }
+
+  // A BPE model with the pieces so far.
+  std::string finish(bool byte_fallback, bool dummy_prefix, bool whitespace_as_suffix = false) {
+    std::string trainer;
+    protozero::pbf_writer trainer_writer(trainer);
+    trainer_writer.add_enum(3, 2);
+    trainer_writer.add_bool(24, whitespace_as_suffix);
+    trainer_writer.add_bool(35, byte_fallback);
+    std::string normalizer;
+    protozero::pbf_writer normalizer_writer(normalizer);
+    normalizer_writer.add_bool(3, dummy_prefix);
+    normalizer_writer.add_bool(4, false);
+    protozero::pbf_writer writer(bytes_);
+    writer.add_message(2, trainer);
+    writer.add_message(3, normalizer);
+    return bytes_;
+  }
+
+ private:
+  std::set<std::string> names_;
+  std::string bytes_;
+};
+
+const std::vector<std::string> kAlphabet = {
+    "a", "b", "c", ".", "\xE2\x96\x81", "\xC3\xA9", "\xE6\xBC\xA2", "\xF0\x9F\x98\x80", "\n"};
+const std::vector<std::string> kTextAlphabet = {"a",
+                                                "b",
+                                                "c",
+                                                ".",
+                                                " ",
+                                                "\xE2\x96\x81",
+                                                "\xC3\xA9",
+                                                "\xE6\xBC\xA2",
+                                                "\xF0\x9F\x98\x80",
+                                                "\n",
+                                                "d",
+                                                "\xE1\x88\xB0"};
+
+std::string random_string(std::mt19937& random,
+                          const std::vector<std::string>& alphabet,
+                          std::size_t length) {
+  std::string text;
+  for (std::size_t i = 0; i < length; ++i) {
+    text += alphabet[random() % alphabet.size()];
+  }
+  return text;
+}
+
+std::string random_model(std::mt19937& random) {
+  ModelWriter model;
+  model.add_piece("<unk>", 0, kUnknown);
+  model.add_piece("<s>", 0, kControl);
+  const bool byte_fallback = random() % 2 == 0;
+  if (byte_fallback) {
+    model.add_byte_pieces();
+  }
+  const std::size_t num_symbols = random() % 3 == 0 ? random() % 5 : 0;
+  for (std::size_t i = 0; i < num_symbols; ++i) {
+    model.add_piece(random_string(random, kAlphabet, 1 + random() % 4), 0, kUserDefined);
+  }
+  const std::size_t num_pieces = 3 + random() % 60;
+  const unsigned num_scores = 1 + random() % 20;
+  for (std::size_t i = 0; i < num_pieces; ++i) {
+    const auto score = -static_cast<float>(random() % num_scores);
+    model.add_piece(random_string(random, kAlphabet, 1 + random() % 5), score, kNormal);
+  }
+  return model.finish(byte_fallback, random() % 2 == 0);
+}
+
+class NoLibrary final : public Encoder {
+ public:
+  void encode(std::string_view, std::vector<TokenId>&) override {
+    throw std::logic_error("the library was asked");
+  }
+};
+
+TEST(RandomVocabulary, GivesTheLibrarysIds) {
+  std::mt19937 random(6);
+  const std::vector<std::string> levels = simd_levels();
+  for (int round = 0; round < 400; ++round) {
+    const std::string bytes = random_model(random);
+    sentencepiece::SentencePieceProcessor library;
+    ASSERT_TRUE(library.LoadFromSerializedProto(bytes).ok());
+    const FastEngineResult fast =
+        make_fast_engine(parse_sentencepiece_model(bytes), levels[random() % levels.size()]);
+    ASSERT_NE(fast.engine, nullptr) << fast.refusal;
+    const auto encoder = fast.engine->make_encoder(std::make_unique<NoLibrary>(), random() % 5000);
+    for (int i = 0; i < 40; ++i) {
+      const std::string text =
+          random_string(random, kTextAlphabet, random() % (i == 0 ? 1500 : 40));
+      const std::vector<int> expected = library.EncodeAsIds(text);
+      std::vector<TokenId> ids;
+      encoder->encode(text, ids);
+      ASSERT_EQ(std::vector<int>(ids.begin(), ids.end()), expected)
+          << "model " << round << ", text '" << text << "'";
+    }
+  }
+}
+
+std::string refusal(const std::string& model) {
+  return make_fast_engine(parse_sentencepiece_model(model)).refusal;
+}
+
+TEST(RandomVocabulary, IsRefusedWhereTheIdsCannotBeProved) {
+  const auto model_with = [](const std::string& text, float score, PieceTypeNumber type) {
+    ModelWriter model;
+    model.add_piece("<unk>", 0, kUnknown);
+    model.add_piece("ab", -1, kNormal);
+    model.add_piece(text, score, type);
+    return model;
+  };
+  EXPECT_THAT(refusal(model_with("a", 0, kNormal).finish(false, true)), IsEmpty());
+  EXPECT_THAT(refusal(model_with("a", 0, kNormal).finish(false, true, true)),
+              HasSubstr("puts the space of a word behind it"));
+  EXPECT_THAT(refusal(model_with("bb", 0, kUnused).finish(false, true)),
+              HasSubstr("'bb' is marked as unused"));
+  EXPECT_THAT(refusal(model_with("b", 0, kControl).finish(false, true)),
+              HasSubstr("'b' is a single character"));
+  EXPECT_THAT(refusal(model_with("bb", std::nanf(""), kNormal).finish(false, true)),
+              HasSubstr("'bb' is not a number"));
+  EXPECT_THAT(refusal(model_with(std::string(1, '\0') + "b", 0, kUserDefined).finish(false, true)),
+              HasSubstr("zero byte"));
+  EXPECT_THAT(refusal(model_with(std::string(65, 'b'), 0, kUserDefined).finish(false, true)),
+              HasSubstr("longer than 64 bytes"));
+}
+
+}  // namespace
+}  // namespace penstock
