@@ -16,6 +16,7 @@
 #include "apps/exit_status.h"
 #include "apps/graph_command.h"
 #include "apps/inspect_command.h"
+#include "apps/inspect_model_command.h"
 #include "apps/run_command.h"
 #include "apps/stages_command.h"
 #include "apps/standard_streams.h"
@@ -33,6 +34,7 @@ struct Request {
   bool markdown = false;
   std::string graph_format = "mermaid";
   std::int64_t inspect_rows = 3;
+  std::string model_path;
   std::function<int()> command;
 };
 
@@ -166,6 +168,20 @@ void add_inspect(CLI::App& app, Request& request, const StageRegistry& registry)
   });
 }
 
+void add_inspect_model(CLI::App& app, Request& request) {
+  CLI::App* command = app.add_subcommand(
+      "inspect-model",
+      "Show what a tokenizer model is, which engine encodes with it, and the proof behind that");
+  command->add_option("MODEL", request.model_path, "SentencePiece model")
+      ->type_name("")
+      ->required();
+  command->footer(
+      "Examples:\n"
+      "  penstock inspect-model data/sample/demo_bpe_8k_bytefallback.model");
+  command->callback(
+      [&] { request.command = [&] { return inspect_model_command(request.model_path); }; });
+}
+
 // Prints help, version or what is wrong with the command line.
 int report(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream output;
@@ -202,6 +218,7 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
   add_run(app, request, registry);
   add_validate(app, request, registry);
   add_inspect(app, request, registry);
+  add_inspect_model(app, request);
   add_graph(app, request, registry);
   add_stages(app, request, registry);
   try {

@@ -120,7 +120,9 @@ void register_workload(const Workload& workload) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   const penstock::bench::Workload library{
-      "library", "tokenize: {model: '" + penstock::bench::sample_model() + "'}", {8, 4}};
+      "library",
+      "tokenize: {model: '" + penstock::bench::sample_model() + "', engine: library}",
+      {8, 4}};
   const penstock::bench::Workload bytes{"bytes", "byte_tokens", {128, 4}};
   penstock::bench::register_workload(library);
   penstock::bench::register_workload(bytes);

@@ -52,11 +52,24 @@ std::unique_ptr<Encoder> BpeEngine::make_encoder(std::unique_ptr<Encoder> librar
 }
 
 std::string BpeEngine::summary() const {
-  return "BPE";
+  std::string text = "BPE with " + std::to_string(proof_.num_pairs()) +
+                     " pairs of characters that are not cut apart";
+  if (!user_defined_.is_empty()) {
+    text += ", " + std::to_string(user_defined_.size()) + " user-defined symbols";
+  }
+  return text;
 }
 
 std::string BpeEngine::report() const {
-  return proof_.report();
+  return "Merges: " + std::to_string(vocabulary_.num_merges()) + " pairs of " +
+         std::to_string(vocabulary_.num_symbols()) + " symbols, in tables of " +
+         std::to_string(vocabulary_.table_bytes() >> 10U) +
+         " KiB that all threads share.\n\n"
+         "A text is cut where no piece can lie across:\n" +
+         proof_.report() +
+         "\nAround characters of three and four bytes each pair of characters is looked up. A text "
+         "is not\ncut inside a user-defined symbol, and always cut before and behind it. A text "
+         "that is not valid\nUTF-8 is encoded by the library.\n";
 }
 
 }  // namespace penstock

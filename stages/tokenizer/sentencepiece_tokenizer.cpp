@@ -1,68 +1,18 @@
 #include "stages/tokenizer/sentencepiece_tokenizer.h"
 
-#include <cerrno>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
-#include <limits>
 #include <mutex>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include <sentencepiece_processor.h>
 
-#include "pipeline/errors.h"
 #include "stages/tokenizer/fast_engine.h"
+#include "stages/tokenizer/model_file.h"
 #include "stages/tokenizer/sentencepiece_model.h"
 
 namespace penstock {
 namespace {
-
-// A model is one protocol buffer, whose size is an int.
-constexpr std::uintmax_t kLargestModelBytes = std::numeric_limits<std::int32_t>::max();
-
-std::runtime_error load_error(const std::string& path, const std::string& reason) {
-  return std::runtime_error("cannot load '" + path + "': " + reason);
-}
-
-// Size of the file, after making sure that it can be a model at all.
-std::uintmax_t check_model_file(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::file_status status = std::filesystem::status(path, error);
-  if (error) {
-    throw load_error(path, error.message());
-  }
-  if (std::filesystem::is_directory(status)) {
-    throw load_error(path, "it is a directory, expected a SentencePiece model");
-  }
-  if (!std::filesystem::is_regular_file(status)) {
-    throw load_error(path, "it is not a regular file, expected a SentencePiece model");
-  }
-  const std::uintmax_t size = std::filesystem::file_size(path, error);
-  if (error) {
-    throw load_error(path, error.message());
-  }
-  if (size == 0) {
-    throw load_error(path, "the file is empty, expected a SentencePiece model");
-  }
-  if (size > kLargestModelBytes) {
-    throw load_error(path,
-                     "the file has " + std::to_string(size) +
-                         " bytes, a SentencePiece model has less than 2 GiB");
-  }
-  return size;
-}
-
-std::string read_model(const std::string& path) {
-  std::string bytes(check_model_file(path), '\0');
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  if (!file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) {
-    throw load_error(path, errno != 0 ? error_text(errno) : "the file ended too early");
-  }
-  return bytes;
-}
 
 std::optional<TokenId> if_defined(int id) {
   return id < 0 ? std::nullopt : std::optional<TokenId>(static_cast<TokenId>(id));
@@ -176,13 +126,13 @@ FastEngineResult choose_engine(EngineChoice choice, const std::string& bytes) {
 std::shared_ptr<const Tokenizer> load_sentencepiece(const std::string& path,
                                                     SentencePieceOptions options) {
   auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
-  const std::string bytes = read_model(path);
+  const std::string bytes = read_model_file(path);
   const auto status = processor->LoadFromSerializedProto(bytes);
   if (!status.ok()) {
     const std::string reason = reason_of(status);
-    throw load_error(path,
-                     "it is not a SentencePiece model, or it is damaged" +
-                         (reason.empty() ? reason : " (" + reason + ")"));
+    throw model_file_error(path,
+                           "it is not a SentencePiece model, or it is damaged" +
+                               (reason.empty() ? reason : " (" + reason + ")"));
   }
   FastEngineResult fast = choose_engine(options.engine, bytes);
   std::string engine = fast.engine ? "fast engine (" + fast.engine->summary() + ")"

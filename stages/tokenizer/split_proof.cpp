@@ -1,5 +1,6 @@
 #include "stages/tokenizer/split_proof.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -14,26 +15,26 @@ constexpr char32_t kSpaceSymbol = 0x2581;
 // before the last. Few classes can be looked up at once, and a pair of classes is safe only where
 // every pair of their characters is.
 struct NamedClass {
-  std::string_view name;
+  std::string_view name;  // of four characters at most
   std::string_view characters;
 };
 constexpr std::array<NamedClass, ByteClasses::kNumClasses> kClasses = {{
-    {"space", " "},
+    {"sp", " "},
     {"a-z", "abcdefghijklmnopqrstuvwxyz"},
     {"A-Z", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
     {"0-9", "0123456789"},
-    {"line feed", "\n"},
+    {"lf", "\n"},
     {".", "."},
     {",", ","},
-    {"; : ! ?", ";:!?"},
-    {"quotes", "'\"`"},
+    {";:!?", ";:!?"},
+    {"'\"`", "'\"`"},
     {"-", "-"},
     {"_", "_"},
-    {"opening brackets", "([{<"},
-    {"closing brackets", ")]}>"},
-    {"/ \\", "/\\"},
-    {"other ASCII", ""},
-    {"not ASCII", ""},
+    {"([{<", "([{<"},
+    {")]}>", ")]}>"},
+    {"/\\", "/\\"},
+    {"*", ""},
+    {"**", ""},
 }};
 constexpr std::uint8_t kOtherAscii = 14;
 
@@ -48,6 +49,24 @@ std::array<std::uint8_t, 128> ascii_classes() {
   return class_of;
 }
 
+using CharacterPairs = std::vector<std::pair<char32_t, char32_t>>;
+
+// The neighbours in a piece, U+2581 being a space.
+CharacterPairs pairs_of(std::string_view piece) {
+  CharacterPairs pairs;
+  char32_t before = 0;
+  for (std::size_t at = 0; at < piece.size();) {
+    const Utf8Character character = first_utf8_character(piece.substr(at));
+    const char32_t here = character.code_point == kSpaceSymbol ? U' ' : character.code_point;
+    if (at > 0) {
+      pairs.emplace_back(before, here);
+    }
+    before = here;
+    at += character.length;
+  }
+  return pairs;
+}
+
 }  // namespace
 
 SplitProof::SplitProof(const std::vector<std::string_view>& pieces)
@@ -56,19 +75,12 @@ SplitProof::SplitProof(const std::vector<std::string_view>& pieces)
   // Not every byte from 0x80 is the first one of a character.
   classes_.may_follow[ByteClasses::kNotAscii] = 1U << ByteClasses::kNotAscii;
   std::set<std::pair<char32_t, char32_t>> pairs;
-  for (std::string_view piece : pieces) {
-    if (!is_utf8(piece)) {
-      continue;
-    }
-    char32_t before = 0;
-    for (std::size_t at = 0; at < piece.size();) {
-      const Utf8Character character = first_utf8_character(piece.substr(at));
-      const char32_t here = character.code_point == kSpaceSymbol ? U' ' : character.code_point;
-      if (at > 0) {
-        pairs.emplace(before, here);
+  for (const std::string_view piece : pieces) {
+    if (is_utf8(piece)) {
+      for (const auto& pair : pairs_of(piece)) {
+        pairs.insert(pair);
+        add_obstacle(pair.first, pair.second, piece);
       }
-      before = here;
-      at += character.length;
     }
   }
   for (const auto& [before, after] : pairs) {
@@ -77,13 +89,20 @@ SplitProof::SplitProof(const std::vector<std::string_view>& pieces)
   num_pairs_ = pairs.size();
 }
 
+std::uint8_t SplitProof::class_of(char32_t character) const {
+  return character < kNumAscii ? classes_.class_of[character] : ByteClasses::kNotAscii;
+}
+
+void SplitProof::add_obstacle(char32_t before, char32_t after, std::string_view piece) {
+  Obstacle& obstacle = obstacles_[class_of(before)][class_of(after)];
+  if (obstacle.num_pieces++ == 0) {
+    obstacle.example = piece;
+  }
+}
+
 void SplitProof::add_pair(char32_t before, char32_t after) {
-  const bool before_is_ascii = before < kNumAscii;
-  const bool after_is_ascii = after < kNumAscii;
-  const std::uint8_t left = before_is_ascii ? classes_.class_of[before] : ByteClasses::kNotAscii;
-  const std::uint8_t right = after_is_ascii ? classes_.class_of[after] : ByteClasses::kNotAscii;
-  classes_.may_follow[left] |= static_cast<std::uint16_t>(1U << right);
-  if (before_is_ascii && after_is_ascii) {
+  classes_.may_follow[class_of(before)] |= static_cast<std::uint16_t>(1U << class_of(after));
+  if (before < kNumAscii && after < kNumAscii) {
     ascii_pairs_[before][after] = true;
   } else {
     const std::uint32_t hash = pair_hash(before, after);
@@ -92,18 +111,44 @@ void SplitProof::add_pair(char32_t before, char32_t after) {
 }
 
 std::string SplitProof::report() const {
-  std::string text;
-  for (std::size_t right = 0; right < ByteClasses::kNumClasses; ++right) {
-    std::string before;
-    for (std::size_t left = 0; left < ByteClasses::kNumClasses; ++left) {
-      if ((classes_.may_follow[left] >> right & 1U) == 0) {
-        before += (before.empty() ? "" : ", ") + std::string(kClasses[left].name);
+  const auto cell = [](std::string_view text) {
+    return std::string(5 - text.size(), ' ') + std::string(text);
+  };
+  std::string table = "  " + cell("");
+  for (const NamedClass& after : kClasses) {
+    table += cell(after.name);
+  }
+  table += '\n';
+  std::vector<std::pair<std::size_t, std::string>> exceptions;
+  for (std::size_t before = 0; before < kClasses.size(); ++before) {
+    table += "  " + cell(kClasses[before].name);
+    for (std::size_t after = 0; after < kClasses.size(); ++after) {
+      table += cell((classes_.may_follow[before] >> after & 1U) != 0 ? "." : "cut");
+      const Obstacle& obstacle = obstacles_[before][after];
+      if (obstacle.num_pieces > 0) {
+        exceptions.emplace_back(obstacle.num_pieces,
+                                std::string(kClasses[before].name) + " before " +
+                                    std::string(kClasses[after].name) + ": " +
+                                    std::to_string(obstacle.num_pieces) + ", such as '" +
+                                    obstacle.example + "'");
       }
     }
-    text += "  before " + std::string(kClasses[right].name) +
-            ", behind: " + (before.empty() ? std::string("-") : before) + '\n';
+    table += '\n';
   }
-  return text;
+  table +=
+      "  (rows: the character before the cut; columns: behind it; sp: space; lf: line feed; *: "
+      "other\n"
+      "  ASCII; **: other characters; cut: no piece holds the two side by side; . : some piece "
+      "does)\n";
+  std::sort(exceptions.begin(), exceptions.end());
+  constexpr std::size_t kShown = 10;
+  if (!exceptions.empty()) {
+    table += "\nWhere the fewest pieces stand in the way of a cut:\n";
+  }
+  for (std::size_t i = 0; i < std::min(exceptions.size(), kShown); ++i) {
+    table += "  " + exceptions[i].second + '\n';
+  }
+  return table;
 }
 
 }  // namespace penstock

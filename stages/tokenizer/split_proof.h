@@ -30,7 +30,8 @@ class SplitProof {
   const ByteClasses& classes() const { return classes_; }
 
   std::size_t num_pairs() const { return num_pairs_; }  // that pieces hold, each counted once
-  // For people: which classes a text is split between, a line each.
+  // For people: between which classes of characters a text is cut, and which pieces stand in the
+  // way elsewhere.
   std::string report() const;
 
  private:
@@ -43,12 +44,20 @@ class SplitProof {
     return static_cast<std::uint32_t>((mixed ^ mixed >> 29U) * 0xBF58476D1CE4E5B9U >>
                                       (64 - kHashBits));
   }
+  // The pieces that hold a character of one class directly before one of another.
+  struct Obstacle {
+    std::size_t num_pieces = 0;
+    std::string example;
+  };
+  std::uint8_t class_of(char32_t character) const;
+  void add_obstacle(char32_t before, char32_t after, std::string_view piece);
   bool has_pair(std::uint32_t hash) const { return (pairs_[hash / 64] >> (hash % 64) & 1U) != 0; }
   void add_pair(char32_t before, char32_t after);
 
   std::array<std::array<bool, kNumAscii>, kNumAscii> ascii_pairs_{};
   std::vector<std::uint64_t> pairs_;  // a bit for each hash
   ByteClasses classes_;
+  std::array<std::array<Obstacle, ByteClasses::kNumClasses>, ByteClasses::kNumClasses> obstacles_;
   std::size_t num_pairs_ = 0;
 };
 

@@ -602,11 +602,35 @@ TEST_F(CommandLineTest, NamesTheNearestStage) {
 
 TEST_F(CommandLineTest, HasExamplesInEveryHelp) {
   EXPECT_THAT(penstock({"--help"}).output, HasSubstr("Examples:"));
-  for (const char* name : {"run", "validate", "stages", "graph", "inspect"}) {
+  for (const char* name : {"run", "validate", "stages", "graph", "inspect", "inspect-model"}) {
     const Finished help = penstock({name, "--help"});
     EXPECT_EQ(help.status, 0);
     EXPECT_THAT(help.output, HasSubstr("Examples:\n  penstock " + std::string(name)));
   }
+}
+
+TEST_F(CommandLineTest, ShowsWhatIsProvedOfAModel) {
+  const Finished run = penstock(
+      {"inspect-model", PENSTOCK_SOURCE_DIR "/data/sample/demo_bpe_8k_bytefallback.model"});
+  EXPECT_EQ(run.status, 0) << run.errors;
+  EXPECT_THAT(run.output, HasSubstr("a SentencePiece model of the type BPE"));
+  EXPECT_THAT(run.output, HasSubstr("  engine        fast engine (BPE"));
+  EXPECT_THAT(run.output, HasSubstr("A text is cut where no piece can lie across:"));
+}
+
+TEST_F(CommandLineTest, TellsWhyAModelIsLeftToTheLibrary) {
+  const Finished run = penstock(
+      {"inspect-model", PENSTOCK_SOURCE_DIR "/tests/data/models/bpe_2k_suffix_bytefb.model"});
+  EXPECT_EQ(run.status, 0) << run.errors;
+  EXPECT_THAT(run.output,
+              HasSubstr("SentencePiece library (it puts the space of a word behind it)"));
+}
+
+TEST_F(CommandLineTest, NamesAModelThatItCannotInspect) {
+  const Finished run = penstock({"inspect-model", path("none.model")});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_EQ(run.errors,
+            "penstock: cannot load '" + path("none.model") + "': No such file or directory\n");
 }
 
 TEST_F(CommandLineTest, TellsItsVersion) {

@@ -63,10 +63,11 @@ TEST(SplitProof, CallsAPairOfClassesSafeOnlyWhereEveryPairOfCharactersIs) {
   EXPECT_EQ(classes.may_follow[ByteClasses::kNotAscii] >> ByteClasses::kNotAscii & 1U, 1U);
 }
 
-TEST(SplitProof, ReportsWhereATextIsSplit) {
-  const SplitProof proof({"the", " the"});
-  EXPECT_THAT(proof.report(), HasSubstr("before space, behind: space, a-z, A-Z"));
-  EXPECT_THAT(proof.report(), HasSubstr("before a-z, behind: A-Z, 0-9"));
+TEST(SplitProof, ReportsWhereATextIsCutAndWhatStandsInTheWay) {
+  const SplitProof proof({"the", "a.b"});
+  EXPECT_THAT(proof.report(), HasSubstr("\n    a-z  cut    .  cut  cut  cut    .  cut"));
+  EXPECT_THAT(proof.report(), HasSubstr("\n  . before a-z: 1, such as 'a.b'\n"));
+  EXPECT_THAT(proof.report(), HasSubstr("\n  a-z before a-z: 2, such as 'the'\n"));
 }
 
 }  // namespace
