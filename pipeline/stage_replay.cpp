@@ -20,6 +20,9 @@ std::int64_t processor_ns() {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
+// Where so many passes over the input hold no text, there is none.
+constexpr int kPassesWithoutText = 2;
+
 double seconds(std::int64_t nanoseconds) {
   return static_cast<double>(nanoseconds) * 1e-9;
 }
@@ -45,6 +48,19 @@ std::vector<double> share_out(std::int64_t nanoseconds, const std::vector<std::i
 }
 
 }  // namespace
+
+std::string text_stage(const PipelineConfig& config, const StageRegistry& registry) {
+  const std::vector<std::string> labels = stage_labels(config.stages);
+  std::string found;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const StageType* type = registry.find(config.stages[i].stage());
+    if (type != nullptr && std::holds_alternative<StageFactory>(type->factory) &&
+        (found.empty() || type->input == Payload::kDocuments)) {
+      found = labels[i];
+    }
+  }
+  return found;
+}
 
 // The endless stream of a configuration's source, its chunks dealt as the order step deals them.
 class StageReplay::Stream {
@@ -111,7 +127,7 @@ class StageReplay::Stream {
 };
 
 StageReplay::StageReplay(const PipelineConfig& config, const StageRegistry& registry)
-    : registry_(registry) {
+    : registry_(registry), text_stage_(text_stage(config, registry)) {
   const std::vector<std::string> labels = stage_labels(config.stages);
   for (std::size_t i = 0; i < config.stages.size(); ++i) {
     const StageConfig& stage = config.stages[i];
@@ -141,17 +157,14 @@ void StageReplay::build(const StageConfig& stage, const StageType& type, const s
     stages_.push_back({label,
                        fused ? node - 1 : node,
                        type.ordering == Ordering::kInOrder ? std::optional(1) : std::nullopt});
-    transforms_.push_back(
-        {(*prepare)(stage, context), type.ordering, type.input == Payload::kDocuments, {}});
+    transforms_.push_back({label, (*prepare)(stage, context), type.ordering, {}});
   } else if (std::holds_alternative<AssemblerFactory>(type.factory)) {
     assembler_config_ = stage;
     stages_.push_back({label, node, 1});
   }
 }
 
-void StageReplay::capture(std::int64_t text_bytes,
-                          std::int64_t most_chunks,
-                          const std::stop_token& stop) {
+void StageReplay::capture(std::int64_t text_bytes, const std::stop_token& stop) {
   on_one_thread([&] {
     Stream stream(source_config_, *registry_.find(source_config_.stage()));
     std::vector<std::unique_ptr<Stage>> instances;
@@ -159,13 +172,9 @@ void StageReplay::capture(std::int64_t text_bytes,
       instances.push_back(transform.make_instance());
     }
     std::int64_t text = 0;
-    const auto is_complete = [&] {
-      const auto size = std::ssize(sample_);
-      return size > 0 && size % 2 == 0 && (text >= text_bytes || size >= most_chunks - 1);
-    };
-    while (!is_complete()) {
+    while (text < text_bytes || sample_.size() % 2 != 0) {
       std::optional<Chunk> chunk = stream.next(stop);
-      if (!chunk) {
+      if (!chunk || (text == 0 && stream.passes() > kPassesWithoutText)) {
         break;
       }
       sample_.push_back(sample_chunk(std::move(*chunk), instances));
@@ -181,9 +190,9 @@ void StageReplay::capture(std::int64_t text_bytes,
 SampledChunk StageReplay::sample_chunk(Chunk chunk,
                                        const std::vector<std::unique_ptr<Stage>>& instances) {
   SampledChunk sampled{
-      info(chunk).position, info(chunk).num_records, content_bytes(chunk), /*tokens=*/0};
+      info(chunk).position, info(chunk).num_records, /*text_bytes=*/0, /*tokens=*/0};
   for (std::size_t i = 0; i < transforms_.size(); ++i) {
-    if (transforms_[i].takes_documents) {
+    if (transforms_[i].label == text_stage_) {
       sampled.text_bytes = content_bytes(chunk);
     }
     transforms_[i].inputs.push_back(copy_of(chunk));

@@ -15,11 +15,15 @@
 
 namespace penstock {
 
+// The stage whose bytes_in are what all speeds are told in: the last one that takes documents, else
+// the first. Empty where the source is not followed by any stage but the assembler.
+std::string text_stage(const PipelineConfig& config, const StageRegistry& registry);
+
 // What became of one chunk of the stream.
 struct SampledChunk {
   SourcePosition position;
   std::int64_t num_records = 0;
-  std::int64_t text_bytes = 0;  // of its documents; of the chunk as read, where there are none
+  std::int64_t text_bytes = 0;  // that came to text_stage()
   std::int64_t tokens = 0;
 };
 
@@ -48,10 +52,10 @@ class StageReplay {
   StageReplay(const StageReplay&) = delete;
   StageReplay& operator=(const StageReplay&) = delete;
 
-  // Takes a sample of an even number of chunks: as many as hold `text_bytes`, but `most_chunks` at
-  // most, and two at least. Rejects are not judged. To be called once; a stop leaves the sample
-  // incomplete. Throws what stages throw, and std::runtime_error where there is no text.
-  void capture(std::int64_t text_bytes, std::int64_t most_chunks, const std::stop_token& stop);
+  // Takes a sample of an even number of chunks that hold at least `text_bytes`. Rejects are not
+  // judged. To be called once; a stop leaves the sample incomplete. Throws what stages throw, and
+  // std::runtime_error where there is no text.
+  void capture(std::int64_t text_bytes, const std::stop_token& stop);
   const std::vector<SampledChunk>& sample() const { return sample_; }
   // How often the input was begun for the sample, by the lane that did so most.
   int passes() const { return passes_; }
@@ -66,9 +70,9 @@ class StageReplay {
 
  private:
   struct Transform {
+    std::string label;
     InstanceFactory make_instance;
     Ordering ordering = Ordering::kParallel;
-    bool takes_documents = false;
     std::vector<Chunk> inputs;
   };
   class Stream;
@@ -93,6 +97,7 @@ class StageReplay {
   std::vector<ReplayedStage> stages_;
   std::size_t source_rows_ = 0;  // the first of stages_
   std::vector<SampledChunk> sample_;
+  const std::string text_stage_;
   int passes_ = 1;
 };
 
