@@ -61,13 +61,15 @@ struct Round {
   std::vector<double> processor_shares;
 };
 
-// Of the time in which threads were in stages.
-double processor_share(const RunSummary& summary) {
+// Of the time in which threads were in stages, the part in which a processor was theirs.
+double processor_share(const RunSummary& summary, int cores) {
   double busy_seconds = 0;
   for (const StageSummary& stage : summary.stages) {
     busy_seconds += stage.busy_seconds;
   }
-  return busy_seconds > 0 ? std::min(summary.cpu_seconds / busy_seconds, 1.0) : 1;
+  // Threads that are more than the processors wait for each other.
+  const double expected = busy_seconds * cores / summary.threads;
+  return expected > 0 ? std::min(summary.cpu_seconds / expected, 1.0) : 1;
 }
 
 // One `penstock bench`.
@@ -163,13 +165,14 @@ class Bench {
     }
   }
 
-  // Times one thread's work on the sample: the capture, and in a round the stages, then the runs.
-  double work_in_all() const {
+  // How long one thread may work on the sample: it does so for the capture, and in each round for
+  // the stages; a run does the same with its threads.
+  double work_seconds() const {
     double round = 1;
     for (const BenchRun& run : report_.runs) {
       round += 1.0 / cores_of(report_, run);
     }
-    return 1 + kWantedRounds * round;
+    return kCaptureAndRounds * options_.seconds / (1 + kWantedRounds * round);
   }
 
   void capture(StageReplay& replay) {
@@ -179,8 +182,7 @@ class Bench {
         options_.capture_bytes > 0
             ? options_.capture_bytes
             : std::max<std::int64_t>(64 * kMiB, 16 * kMiB * report_.runs.back().threads);
-    const double seconds = kCaptureAndRounds * options_.seconds / work_in_all();
-    const auto most_bytes = static_cast<std::int64_t>(seconds * core_bytes_per_second_);
+    const auto most_bytes = static_cast<std::int64_t>(work_seconds() * core_bytes_per_second_);
     replay.capture(std::clamp<std::int64_t>(most_bytes, 1, text_bytes), stop());
     report_.passes = replay.passes();
   }
@@ -209,10 +211,12 @@ class Bench {
     round.stages = replay.measure(stop());
     for (std::size_t i = 0; i < configs_.size() && !stop().stop_requested(); ++i) {
       status_.show(name + counted(report_.runs[i].threads, "thread"));
-      const EndlessRun run = run_sample(replay.sample(), configs_[i], registry_, stop());
+      const EndlessRun run =
+          run_sample(replay.sample(), work_seconds(), configs_[i], registry_, stop());
       round.bytes_per_second.push_back(static_cast<double>(run.text_bytes) / run.seconds);
       round.cores_used.push_back(run.cpu_seconds / run.seconds);
-      round.processor_shares.push_back(processor_share(run.summary));
+      round.processor_shares.push_back(
+          processor_share(run.summary, cores_of(report_, report_.runs[i])));
     }
     return round;
   }

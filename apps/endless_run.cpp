@@ -116,6 +116,7 @@ EndlessRun run_for(double seconds,
 }
 
 EndlessRun run_sample(const std::vector<SampledChunk>& sample,
+                      double longest_seconds,
                       const PipelineConfig& config,
                       const StageRegistry& registry,
                       const std::stop_token& stop) {
@@ -123,9 +124,8 @@ EndlessRun run_sample(const std::vector<SampledChunk>& sample,
   const std::stop_callback pass_on(stop, [&] { enough.request_stop(); });
   EndlessRun run;
   const std::string stage = text_stage(config, registry);
-  const std::size_t middle = sample.size() / 2;
   const auto least = static_cast<std::size_t>(kLeastChunks * std::stoi(config.run.text("threads")));
-  const std::size_t last = std::max(sample.size(), middle + least);
+  const std::size_t middle = sample.size() / 2;
   std::size_t packed = 0;
   Progress begin;
   const auto watch = [&](const SampledChunk& chunk, const Pipeline& pipeline) {
@@ -137,9 +137,11 @@ EndlessRun run_sample(const std::vector<SampledChunk>& sample,
     ++packed;
     if (packed == middle) {
       begin = progress_of(pipeline, stage);
-    } else if (packed == last) {
+    } else if (packed >= sample.size() && !enough.stop_requested()) {
       set_stretch(begin, progress_of(pipeline, stage), run);
-      enough.request_stop();
+      if (packed >= middle + least || run.seconds >= longest_seconds) {
+        enough.request_stop();
+      }
     }
   };
   run.summary = run_endlessly(config, registry, watch, enough.get_token());

@@ -32,9 +32,11 @@ EndlessRun run_for(double seconds,
 constexpr int kLeastChunks = 8;
 
 // The same for the time between the packing of the middle and of the end of `sample`, which the
-// stream begins with, or longer where that is less than kLeastChunks for a thread. Every thread has
-// work all the while. Throws std::runtime_error where the stream does not begin with the sample.
+// stream begins with. Where that is less than kLeastChunks for a thread it goes on until there are
+// so many, or until `longest_seconds` have passed. Every thread has work all the while. Throws
+// std::runtime_error where the stream does not begin with the sample.
 EndlessRun run_sample(const std::vector<SampledChunk>& sample,
+                      double longest_seconds,
                       const PipelineConfig& config,
                       const StageRegistry& registry,
                       const std::stop_token& stop);
