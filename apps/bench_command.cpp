@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -95,6 +96,17 @@ class Bench {
   }
 
   int execute() {
+    try {
+      return measure();
+    } catch (const std::exception& error) {
+      status_.show("");
+      write_standard_error("penstock: " + full_message(error) + '\n');
+      return kExitRunFailed;
+    }
+  }
+
+ private:
+  int measure() {
     first_runs();
     if (const int status = end_status()) {
       return status;
@@ -108,10 +120,10 @@ class Bench {
     report_.wall_seconds = elapsed_seconds();
     fill_in(replay);
     status_.show("");
-    return write_report();
+    write_report();
+    return kExitSuccess;
   }
 
- private:
   // ---- preparing
 
   PipelineConfig config_with(int threads) const {
@@ -279,7 +291,7 @@ class Bench {
     run.share = spread_of(std::move(shares));
   }
 
-  int write_report() {
+  void write_report() {
     // Whoever should read the text may never do so.
     signals_.release();
     if (json_file_) {
@@ -287,7 +299,6 @@ class Bench {
       json_file_->commit();
     }
     write_standard_output(json_is_printed() ? bench_json(report_) : bench_text(report_));
-    return kExitSuccess;
   }
 
   const BenchOptions& options_;

@@ -24,7 +24,7 @@ std::vector<int> thread_counts(int processors);
 
 // `penstock bench`: measures the pipeline without its sinks and each of its stages alone, and
 // prints what limits it. Returns the exit status. Throws ConfigError and FileError for what is
-// wrong before anything runs, and what a run throws.
+// wrong before anything runs.
 int bench_command(const BenchOptions& options, const StageRegistry& registry);
 
 }  // namespace penstock

@@ -181,6 +181,15 @@ TEST_F(BenchCommandTest, RefusesWrongArguments) {
   }
 }
 
+TEST_F(BenchCommandTest, FailsWhereItCannotWriteTheFigures) {
+  const std::string script =
+      "exec '" PENSTOCK_BINARY "' bench '" + path("config.yaml") +
+      "' --threads 1 --seconds 0.2 --capture 8KiB --repetitions 1 >/dev/full";
+  const Finished run = Subprocess({"/bin/sh", "-c", script}, folder_.path()).wait();
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.errors, HasSubstr("No space left on device"));
+}
+
 TEST_F(BenchCommandTest, RefusesToWriteOverItsConfiguration) {
   const Finished run = bench({"--json", path("config.yaml")});
   EXPECT_EQ(run.status, 2);
