@@ -29,25 +29,12 @@ class ByteTokens final : public Transform<DocumentChunk, TokenChunk> {
   }
 };
 
-class DiscardSink final : public Sink {
- public:
-  void consume(std::shared_ptr<const Batch>, Completion done) override { done.done(); }
-};
-
 }  // namespace
 
 StageRegistry bench_registry() {
   StageRegistry registry;
   register_stages(registry);
   registry.add_transform<ByteTokens>("byte_tokens", "A token a byte.", {});
-  StageType discard;
-  discard.name = "discard";
-  discard.summary = "Lets go of every batch at once.";
-  discard.input = Payload::kBatch;
-  discard.ordering = Ordering::kInOrder;
-  discard.factory = SinkFactory(
-      [](const StageConfig&, const BuildContext&) { return std::make_unique<DiscardSink>(); });
-  registry.add(std::move(discard));
   return registry;
 }
 

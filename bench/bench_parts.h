@@ -9,9 +9,8 @@
 
 namespace penstock::bench {
 
-// The built-in stages, a sink `discard` that lets go of every batch at once, and a stage
-// `byte_tokens` whose tokens are the text's bytes: the cheapest tokenizer that there can be, to see
-// what everything around it costs.
+// The built-in stages, and a stage `byte_tokens` whose tokens are the text's bytes: the cheapest
+// tokenizer that there can be, to see what everything around it costs.
 StageRegistry bench_registry();
 
 // read -> parse -> tokenizer -> pack -> discard over `paths`; `tokenizer` is YAML of the stage.

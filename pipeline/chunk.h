@@ -109,6 +109,12 @@ inline ChunkInfo& info(Chunk& chunk) {
 // Bytes of memory that the chunk's payload occupies: what byte credits are counted in.
 std::int64_t memory_bytes(const Chunk& chunk);
 
+// Bytes of what the stages are about: raw bytes, or the text of documents. Nothing for tokens.
+std::int64_t content_bytes(const Chunk& chunk);
+
+// A copy that shares nothing with `chunk` but the name of the shard, with no room to spare.
+Chunk copy_of(const Chunk& chunk);
+
 // Moves position, record count and rejects from one payload to the next: what a Transform that
 // changes the payload type begins with.
 template <typename To, typename From>
