@@ -1,5 +1,7 @@
 #include "stages/parse.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -35,22 +37,54 @@ class ParseJson final : public Transform<ByteChunk, DocumentChunk> {
     if (chunk.bytes.empty()) {
       return parsed;
     }
+    // Blank records make no document, so their number alone promises nothing.
+    parsed.documents.reserve(std::min(static_cast<std::size_t>(parsed.num_records),
+                                      chunk.bytes.size() / sizeof(Document)));
     // No text is longer than its record, so the texts fit where the records did.
-    char* destination = parsed.arena.allocate(chunk.bytes.size() + ByteBuffer::kPadding);
+    ByteBuffer unescaped = take_spare(chunk.bytes.size());
+    char* destination = unescaped.data();
+    bool has_clean_text = false;
     while (const std::optional<ChunkRecord> record = records.next()) {
       JsonText extracted = extractor_.extract(record->bytes, destination);
-      if (extracted.refusal.empty()) {
-        parsed.documents.push_back({extracted.text, record->record, record->byte_offset});
+      if (!extracted.refusal.empty()) {
+        refuse(parsed, *record, std::move(extracted.refusal));
+        continue;
+      }
+      parsed.documents.push_back({extracted.text, record->record, record->byte_offset});
+      if (extracted.text.data() == destination) {
         destination += extracted.text.size();
       } else {
-        refuse(parsed, *record, std::move(extracted.refusal));
+        has_clean_text = true;
       }
     }
+    adopt_or_keep(parsed.arena, std::move(chunk.bytes), has_clean_text);
+    adopt_or_keep(parsed.arena, std::move(unescaped), destination != unescaped.data());
     return parsed;
   }
 
  private:
+  // Keeps memory below what anyone configures for a chunk.
+  static constexpr std::size_t kMostSpareBytes = std::size_t{1} << 20;
+
+  // Room for `size` bytes, not much more: capacity is what memory credits count.
+  ByteBuffer take_spare(std::size_t size) {
+    if (spare_.capacity() < size || spare_.capacity() > size + size / 4) {
+      return ByteBuffer(size);
+    }
+    return std::move(spare_);
+  }
+
+  // The chunk's own buffer and the one for unescaped texts change places from chunk to chunk.
+  void adopt_or_keep(TextArena& arena, ByteBuffer buffer, bool has_text) {
+    if (has_text) {
+      arena.adopt(std::move(buffer));
+    } else if (buffer.capacity() > spare_.capacity() && buffer.capacity() <= kMostSpareBytes) {
+      spare_ = std::move(buffer);
+    }
+  }
+
   JsonTextExtractor extractor_;
+  ByteBuffer spare_;  // empty, or left over from an earlier chunk
 };
 
 // A record is a text.
