@@ -27,6 +27,7 @@ class ByteTokens final : public Transform<DocumentChunk, TokenChunk> {
       }
       tokens.documents.push_back({std::ssize(tokens.ids), document.record, document.byte_offset});
     }
+    release(chunk, tokens.spare);
     return tokens;
   }
 
@@ -102,6 +103,7 @@ std::optional<Chunk> LooseParts::next() {
     if (ended_[lane]) {
       continue;
     }
+    source_->reuse(static_cast<int>(lane), std::move(spare_));
     std::optional<Chunk> chunk = source_->next(static_cast<int>(lane), {});
     if (chunk) {
       return chunk;
@@ -129,8 +131,14 @@ Chunk LooseParts::transform(Chunk chunk, std::size_t slot) {
 }
 
 void LooseParts::pack(Chunk chunk) {
-  assembler_->add(std::get<TokenChunk>(std::move(chunk)), full_);
+  auto& tokens = std::get<TokenChunk>(chunk);
+  assembler_->add(tokens, full_);
+  for (Batch& batch : full_) {
+    assembler_->reuse(std::move(batch));
+  }
   full_.clear();
+  spare_ = std::move(tokens.spare);
+  release(tokens, spare_);
 }
 
 std::int64_t LooseParts::finish() {

@@ -50,6 +50,7 @@ class LooseParts {
   std::vector<Stages> instances_;  // by slot
   std::unique_ptr<BatchAssembler> assembler_;
   std::vector<Batch> full_;
+  SpareMemory spare_;
   std::vector<bool> ended_;
   std::size_t turn_ = 0;
 };

@@ -175,9 +175,13 @@ void parse(benchmark::State& state, const Workload& workload) {
   Stage& stage = *parts.stages(0)[0];
   Meter meter;
   for (auto _ : state) {
+    SpareMemory spare;
     for (const ByteChunk& chunk : workload.chunks) {
       Chunk copy(copy_of(chunk));
-      meter.measure([&] { return stage.process_chunk(std::move(copy)); });
+      info(copy).spare = std::move(spare);
+      Chunk parsed = meter.measure([&] { return stage.process_chunk(std::move(copy)); });
+      spare = std::move(info(parsed).spare);
+      release(std::get<DocumentChunk>(parsed), spare);
     }
     state.SetIterationTime(meter.take_seconds());
   }

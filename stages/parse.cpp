@@ -41,7 +41,7 @@ class ParseJson final : public Transform<ByteChunk, DocumentChunk> {
     parsed.documents.reserve(std::min(static_cast<std::size_t>(parsed.num_records),
                                       chunk.bytes.size() / sizeof(Document)));
     // No text is longer than its record, so the texts fit where the records did.
-    ByteBuffer unescaped = take_spare(chunk.bytes.size());
+    ByteBuffer unescaped = parsed.spare.take_buffer(chunk.bytes.size());
     char* destination = unescaped.data();
     bool has_clean_text = false;
     while (const std::optional<ChunkRecord> record = records.next()) {
@@ -57,34 +57,21 @@ class ParseJson final : public Transform<ByteChunk, DocumentChunk> {
         has_clean_text = true;
       }
     }
-    adopt_or_keep(parsed.arena, std::move(chunk.bytes), has_clean_text);
-    adopt_or_keep(parsed.arena, std::move(unescaped), destination != unescaped.data());
+    adopt_or_keep(parsed, std::move(chunk.bytes), has_clean_text);
+    adopt_or_keep(parsed, std::move(unescaped), destination != unescaped.data());
     return parsed;
   }
 
  private:
-  // Keeps memory below what anyone configures for a chunk.
-  static constexpr std::size_t kMostSpareBytes = std::size_t{1} << 20;
-
-  // Room for `size` bytes, not much more: capacity is what memory credits count.
-  ByteBuffer take_spare(std::size_t size) {
-    if (spare_.capacity() < size || spare_.capacity() > size + size / 4) {
-      return ByteBuffer(size);
-    }
-    return std::move(spare_);
-  }
-
-  // The chunk's own buffer and the one for unescaped texts change places from chunk to chunk.
-  void adopt_or_keep(TextArena& arena, ByteBuffer buffer, bool has_text) {
+  static void adopt_or_keep(DocumentChunk& parsed, ByteBuffer buffer, bool has_text) {
     if (has_text) {
-      arena.adopt(std::move(buffer));
-    } else if (buffer.capacity() > spare_.capacity() && buffer.capacity() <= kMostSpareBytes) {
-      spare_ = std::move(buffer);
+      parsed.arena.adopt(std::move(buffer));
+    } else {
+      parsed.spare.keep(std::move(buffer));
     }
   }
 
   JsonTextExtractor extractor_;
-  ByteBuffer spare_;  // empty, or left over from an earlier chunk
 };
 
 // A record is a text.

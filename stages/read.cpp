@@ -117,6 +117,8 @@ class Lane {
   Lane(std::vector<Shard> shards, const CutOptions& options, std::int64_t max_window, Rows rows)
       : shards_(std::move(shards)), max_window_(max_window), rows_(rows), cutter_(options) {}
 
+  void reuse(SpareMemory spare) { cutter_.reuse(std::move(spare)); }
+
   std::optional<ByteChunk> next(const std::stop_token& stop) {
     while (!stop.stop_requested() && (file_ || next_shard_ < shards_.size())) {
       std::optional<ByteChunk> chunk;
@@ -250,6 +252,10 @@ class ShardReader final : public Source {
 
   std::optional<Chunk> next(int lane, const std::stop_token& stop) override {
     return lanes_.at(static_cast<std::size_t>(lane)).next(stop);
+  }
+
+  void reuse(int lane, SpareMemory spare) override {
+    lanes_.at(static_cast<std::size_t>(lane)).reuse(std::move(spare));
   }
 
   std::optional<std::int64_t> total_bytes() const override { return total_bytes_; }

@@ -81,9 +81,9 @@ ByteChunk RecordCutter::take_chunk() {
   const std::string_view rest = chunk.bytes.view().substr(record_begin_);
   // Capacity is what memory credits count.
   if (chunk.bytes.capacity() <= record_begin_ + record_begin_ / 4) {
-    if (!rest.empty()) {
-      chunk_.bytes = copy_of(rest, std::max(rest.size(), usual_capacity()));
-    }
+    chunk_.bytes = std::move(small_);
+    chunk_.bytes.clear();
+    chunk_.bytes.append(rest);
     chunk.bytes.resize(record_begin_);
   } else {
     chunk_.bytes = std::move(chunk.bytes);
@@ -92,6 +92,7 @@ ByteChunk RecordCutter::take_chunk() {
   }
   begin_chunk();
   cut();
+  chunk.spare = std::move(spare_);
   return chunk;
 }
 
@@ -240,11 +241,19 @@ void RecordCutter::drop(std::size_t begin, std::size_t end) {
   }
 }
 
+// Gives the chunk a buffer of usual size. Not earlier than there is something to write to it: lanes
+// take turns, and the memory that was used last is most likely still in a cache.
+void RecordCutter::begin_buffer() {
+  ByteBuffer usual = spare_.take_buffer(usual_capacity());
+  usual.append(chunk_.bytes.view());
+  small_ = std::exchange(chunk_.bytes, std::move(usual));
+}
+
 // For one byte more.
 void RecordCutter::make_room() {
   ByteBuffer& bytes = chunk_.bytes;
   if (bytes.capacity() < usual_capacity()) {
-    bytes.reserve(usual_capacity());
+    begin_buffer();
   } else if (bytes.size() == bytes.capacity()) {
     const std::size_t most = options_.chunk_size + options_.max_document;
     bytes.reserve(

@@ -26,6 +26,8 @@ class RecordCutter {
   explicit RecordCutter(const CutOptions& options) : options_(options) {}
 
   void begin_shard(std::shared_ptr<const std::string> shard);
+  // Memory for the next chunk, which carries on what it does not need.
+  void reuse(SpareMemory spare) { spare_ = std::move(spare); }
   // Where the shard's next bytes belong; never empty. Only while no chunk is complete.
   std::span<char> room();
   // `size` bytes have been written to the front of room().
@@ -54,6 +56,7 @@ class RecordCutter {
   std::size_t usual_capacity() const;
   void drop(std::size_t begin, std::size_t end);
   void make_room();
+  void begin_buffer();
 
   const CutOptions options_;
   ByteChunk chunk_;                 // being filled; what lies behind its records goes to the next
@@ -61,6 +64,8 @@ class RecordCutter {
   std::size_t record_begin_ = 0;    // the same in chunk_.bytes
   std::size_t cut_end_ = 0;         // bytes of the chunk that have been looked at
   std::optional<Reject> too_long_;  // the record under way, if it has become too long
+  SpareMemory spare_;               // for the next chunk
+  ByteBuffer small_;                // for what a chunk leaves to the next
   bool is_complete_ = false;
 };
 

@@ -106,6 +106,7 @@ TokenChunk Tokenize::process(DocumentChunk chunk) {
     }
   }
   give_back_unused(tokens.ids);
+  release(chunk, tokens.spare);
   return tokens;
 }
 
