@@ -13,6 +13,7 @@
 #include <zstd_errors.h>
 
 #include "pipeline/option.h"
+#include "stages/zstd_frame.h"
 
 namespace penstock {
 namespace {
@@ -35,19 +36,6 @@ std::string hex(std::string_view bytes) {
   return text;
 }
 
-// Whether a zstd or skippable frame can begin with these bytes, of which there may be too few to
-// be sure. RFC 8878, sections 3.1.1 and 3.1.2.
-bool can_begin_zstd_frame(std::string_view bytes) {
-  constexpr std::string_view kSkippableTail = "\x2a\x4d\x18"sv;
-  const std::string_view magic = bytes.substr(0, kZstdMagic.size());
-  if (magic == kZstdMagic.substr(0, magic.size())) {
-    return true;
-  }
-  const std::string_view tail = magic.substr(1);
-  return (static_cast<unsigned char>(magic[0]) & 0xf0) == 0x50 &&
-         tail == kSkippableTail.substr(0, tail.size());
-}
-
 class PlainText final : public Decompressor {
  public:
   Step step(std::string_view input, std::span<char> output) override {
@@ -57,20 +45,6 @@ class PlainText final : public Decompressor {
   }
   void finish() const override {}
 };
-
-// What a zstd frame header asks for, in bytes. RFC 8878, section 3.1.1.1.
-std::optional<std::uint64_t> window_size(std::string_view header) {
-  if (header.size() < 6) {
-    return std::nullopt;
-  }
-  const bool is_single_segment = (static_cast<unsigned char>(header[4]) & 0x20) != 0;
-  if (is_single_segment) {
-    return ZSTD_getFrameContentSize(header.data(), header.size());
-  }
-  const auto descriptor = static_cast<unsigned char>(header[5]);
-  const std::uint64_t base = std::uint64_t{1} << (10 + (descriptor >> 3));
-  return base + base / 8 * (descriptor & 7);
-}
 
 std::string format_size(std::uint64_t bytes) {
   return bytes <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())
@@ -120,6 +94,13 @@ class Zstd final : public Decompressor {
       }
     }
     return decompress(input, output.first(std::min(output.size(), kLargestBlock - 1)));
+  }
+
+  bool is_between_frames() const override { return header_.empty() && held_.empty(); }
+
+  void pass_over(std::size_t size) override {
+    consumed_ += static_cast<std::int64_t>(size);
+    frame_begin_ = consumed_;
   }
 
   void finish() const override {
@@ -211,7 +192,7 @@ class Zstd final : public Decompressor {
 
   std::string describe_window() const {
     constexpr std::uint64_t kLargestWindow = std::uint64_t{1} << 31;  // that libzstd decodes
-    const std::uint64_t window = window_size(header_).value_or(0);
+    const std::uint64_t window = zstd_window_size(header_).value_or(0);
     if (window > kLargestWindow) {
       return frame() + " is damaged: it claims a window of " + format_size(window) +
              ", and zstd has none above " + format_size(kLargestWindow);
