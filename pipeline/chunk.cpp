@@ -8,6 +8,20 @@
 namespace penstock {
 namespace {
 
+// Of one buffer or vector: what a chunk of usual size needs, and some more.
+constexpr std::size_t kMostSpareBytes = std::size_t{1} << 20;
+
+// Texts with escapes and texts without.
+constexpr std::size_t kUsualBlocks = 2;
+
+template <typename T>
+void keep_larger(std::vector<T>& kept, std::vector<T> offered) {
+  if (offered.capacity() > kept.capacity() && offered.capacity() * sizeof(T) <= kMostSpareBytes) {
+    offered.clear();
+    kept = std::move(offered);
+  }
+}
+
 std::int64_t payload_bytes(const ByteChunk& chunk) {
   return static_cast<std::int64_t>(chunk.bytes.capacity());
 }
@@ -54,6 +68,47 @@ TokenChunk copy_of(const TokenChunk& chunk) {
 
 }  // namespace
 
+ByteBuffer SpareMemory::take_buffer(std::size_t capacity) {
+  for (ByteBuffer& buffer : buffers_) {
+    if (buffer.capacity() >= capacity && buffer.capacity() <= capacity + capacity / 4) {
+      return std::move(buffer);
+    }
+  }
+  return ByteBuffer(capacity);
+}
+
+void SpareMemory::keep(ByteBuffer buffer) {
+  const auto smallest = std::min_element(
+      buffers_.begin(), buffers_.end(), [](const ByteBuffer& a, const ByteBuffer& b) {
+        return a.capacity() < b.capacity();
+      });
+  if (buffer.capacity() > smallest->capacity() && buffer.capacity() <= kMostSpareBytes) {
+    buffer.clear();
+    *smallest = std::move(buffer);
+  }
+}
+
+void SpareMemory::keep(std::vector<Document> documents) {
+  keep_larger(documents_, std::move(documents));
+}
+
+void SpareMemory::keep(std::vector<TokenDocument> documents) {
+  keep_larger(token_documents_, std::move(documents));
+}
+
+void SpareMemory::keep(std::vector<TokenId> ids) {
+  keep_larger(ids_, std::move(ids));
+}
+
+void SpareMemory::keep(SpareMemory other) {
+  for (ByteBuffer& buffer : other.buffers_) {
+    keep(std::move(buffer));
+  }
+  keep(std::move(other.documents_));
+  keep(std::move(other.token_documents_));
+  keep(std::move(other.ids_));
+}
+
 std::string to_string(const SourcePosition& position) {
   return (position.shard ? *position.shard : std::string("(generated)")) + ", record " +
          std::to_string(position.record) + ", byte " + std::to_string(position.byte_offset);
@@ -76,7 +131,28 @@ std::string_view TextArena::store(std::string_view text) {
 
 void TextArena::adopt(ByteBuffer buffer) {
   size_ += buffer.capacity();
+  if (blocks_.empty()) {
+    blocks_.reserve(kUsualBlocks);
+  }
   blocks_.push_back(std::move(buffer));
+}
+
+void TextArena::release_to(SpareMemory& spare) {
+  for (ByteBuffer& block : blocks_) {
+    spare.keep(std::move(block));
+  }
+  blocks_.clear();
+  size_ = 0;
+}
+
+void release(DocumentChunk& chunk, SpareMemory& spare) {
+  chunk.arena.release_to(spare);
+  spare.keep(std::move(chunk.documents));
+}
+
+void release(TokenChunk& chunk, SpareMemory& spare) {
+  spare.keep(std::move(chunk.ids));
+  spare.keep(std::move(chunk.documents));
 }
 
 std::int64_t memory_bytes(const Chunk& chunk) {

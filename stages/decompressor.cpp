@@ -6,12 +6,14 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <vector>
 
 #include <zlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
 #include "pipeline/option.h"
+#include "stages/zstd_frame.h"
 
 namespace penstock {
 namespace {
@@ -34,19 +36,6 @@ std::string hex(std::string_view bytes) {
   return text;
 }
 
-// Whether a zstd or skippable frame can begin with these bytes, of which there may be too few to
-// be sure. RFC 8878, sections 3.1.1 and 3.1.2.
-bool can_begin_zstd_frame(std::string_view bytes) {
-  constexpr std::string_view kSkippableTail = "\x2a\x4d\x18"sv;
-  const std::string_view magic = bytes.substr(0, kZstdMagic.size());
-  if (magic == kZstdMagic.substr(0, magic.size())) {
-    return true;
-  }
-  const std::string_view tail = magic.substr(1);
-  return (static_cast<unsigned char>(magic[0]) & 0xf0) == 0x50 &&
-         tail == kSkippableTail.substr(0, tail.size());
-}
-
 class PlainText final : public Decompressor {
  public:
   Step step(std::string_view input, std::span<char> output) override {
@@ -56,20 +45,6 @@ class PlainText final : public Decompressor {
   }
   void finish() const override {}
 };
-
-// What a zstd frame header asks for, in bytes. RFC 8878, section 3.1.1.1.
-std::optional<std::uint64_t> window_size(std::string_view header) {
-  if (header.size() < 6) {
-    return std::nullopt;
-  }
-  const bool is_single_segment = (static_cast<unsigned char>(header[4]) & 0x20) != 0;
-  if (is_single_segment) {
-    return ZSTD_getFrameContentSize(header.data(), header.size());
-  }
-  const auto descriptor = static_cast<unsigned char>(header[5]);
-  const std::uint64_t base = std::uint64_t{1} << (10 + (descriptor >> 3));
-  return base + base / 8 * (descriptor & 7);
-}
 
 std::string format_size(std::uint64_t bytes) {
   return bytes <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())
@@ -92,12 +67,73 @@ class Zstd final : public Decompressor {
   }
 
   Step step(std::string_view input, std::span<char> output) override {
+    if (!held_.empty()) {
+      return {0, give_held(output)};
+    }
     if (header_.empty() && !input.empty() && !can_begin_zstd_frame(input)) {
       throw ShardError("what follows the last zstd frame, at compressed byte " +
                            std::to_string(consumed_) + ", is not a zstd frame (it begins with " +
                            hex(input.substr(0, 4)) + ")",
                        consumed_);
     }
+    if (header_.empty() && may_be_small_frame(input)) {
+      if (output.size() >= kSmallFrameBytes) {
+        return decompress(input, output);
+      }
+      small_frame_.resize(kSmallFrameBytes);
+      const Step step = decompress(input, small_frame_);
+      held_ = {small_frame_.data(), step.produced};
+      return {step.consumed, give_held(output)};
+    }
+    // An error takes along what the same call has written. So the text of a block is never written
+    // to its end by a call that may go on to the next one.
+    if (is_output_pending_) {
+      const Step step = decompress({}, output);
+      if (step.produced > 0) {
+        return step;
+      }
+    }
+    return decompress(input, output.first(std::min(output.size(), kLargestBlock - 1)));
+  }
+
+  bool is_between_frames() const override { return header_.empty() && held_.empty(); }
+
+  void pass_over(std::size_t size) override {
+    consumed_ += static_cast<std::int64_t>(size);
+    frame_begin_ = consumed_;
+  }
+
+  void finish() const override {
+    if (!header_.empty()) {
+      throw ShardError("cut short: the file ends inside " + frame());
+    }
+  }
+
+ private:
+  static constexpr std::size_t kLargestBlock = ZSTD_BLOCKSIZE_MAX;
+  // Up to here a frame is given whole or, where its checksum is wrong, not at all.
+  static constexpr std::size_t kSmallFrameBytes = std::size_t{128} << 10;
+
+  struct Free {
+    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+  };
+
+  // Whether the input begins with a whole frame that is not known to be larger.
+  static bool may_be_small_frame(std::string_view input) {
+    const unsigned long long size = ZSTD_getFrameContentSize(input.data(), input.size());
+    return (size <= kSmallFrameBytes || size == ZSTD_CONTENTSIZE_UNKNOWN) &&
+           ZSTD_isError(ZSTD_findFrameCompressedSize(input.data(), input.size())) == 0;
+  }
+
+  std::size_t give_held(std::span<char> output) {
+    const std::size_t size = std::min(held_.size(), output.size());
+    std::copy_n(held_.data(), size, output.data());
+    held_.remove_prefix(size);
+    return size;
+  }
+
+  // One call of libzstd.
+  Step decompress(std::string_view input, std::span<char> output) {
     ZSTD_inBuffer in{input.data(), input.size(), 0};
     ZSTD_outBuffer out{output.data(), output.size(), 0};
     const std::size_t code = ZSTD_decompressStream(context_.get(), &out, &in);
@@ -113,19 +149,9 @@ class Zstd final : public Decompressor {
     } else {
       keep_header(input.substr(0, in.pos));
     }
+    is_output_pending_ = code != 0 && out.pos == out.size;
     return {in.pos, out.pos};
   }
-
-  void finish() const override {
-    if (!header_.empty()) {
-      throw ShardError("cut short: the file ends inside " + frame());
-    }
-  }
-
- private:
-  struct Free {
-    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
-  };
 
   void keep_header(std::string_view input) {
     constexpr std::size_t kLongestHeader = 18;
@@ -166,7 +192,7 @@ class Zstd final : public Decompressor {
 
   std::string describe_window() const {
     constexpr std::uint64_t kLargestWindow = std::uint64_t{1} << 31;  // that libzstd decodes
-    const std::uint64_t window = window_size(header_).value_or(0);
+    const std::uint64_t window = zstd_window_size(header_).value_or(0);
     if (window > kLargestWindow) {
       return frame() + " is damaged: it claims a window of " + format_size(window) +
              ", and zstd has none above " + format_size(kLargestWindow);
@@ -177,9 +203,12 @@ class Zstd final : public Decompressor {
 
   const std::int64_t max_window_;
   const std::unique_ptr<ZSTD_DCtx, Free> context_;
-  std::int64_t consumed_ = 0;     // of the shard
-  std::int64_t frame_begin_ = 0;  // of the frame that is under way or begins next
-  std::string header_;            // the frame's first bytes; empty between frames
+  std::int64_t consumed_ = 0;       // of the shard
+  std::int64_t frame_begin_ = 0;    // of the frame that is under way or begins next
+  std::string header_;              // the frame's first bytes; empty between frames
+  bool is_output_pending_ = false;  // libzstd may have text for which there was no room
+  std::vector<char> small_frame_;   // the latest small frame's text
+  std::string_view held_;           // what of it is still to be given
 };
 
 class Gzip final : public Decompressor {

@@ -104,6 +104,10 @@ std::string with_article(std::string_view type) {
   return (type == "object" || type == "array" ? "an " : "a ") + std::string(type);
 }
 
+bool is_escaped(std::string_view content) {
+  return content.find('\\') != std::string_view::npos;
+}
+
 // Offset of the first escape that JSON does not have in what stands between a string's quotes, or
 // npos. Surrogates are not paired here. Relies on the string not ending inside "\x".
 std::size_t find_bad_escape(std::string_view content) {
@@ -306,7 +310,7 @@ class RecordWalk {
   }
 
   bool is_key(std::string_view content, std::string_view wanted) {
-    if (content.find('\\') == std::string_view::npos) {
+    if (!is_escaped(content)) {
       return content == wanted;
     }
     std::string_view key;
@@ -319,11 +323,14 @@ class RecordWalk {
     } else if (found_.type != "string") {
       refuse("the field '" + field_.written + "' is " + with_article(found_.type) +
              ", expected a string");
-    } else if (check_escapes(found_.content) && !unescape(found_.content, text_)) {
+    } else if (!is_escaped(found_.content)) {
+      text_ = found_.content;
+    } else if (!unescape(found_.content, text_) && check_escapes(found_.content)) {
       refuse("lone surrogate in the text");
     }
   }
 
+  // Also false where check_escapes() would be.
   bool unescape(std::string_view content, std::string_view& unescaped) {
     const ondemand::raw_json_string raw(reinterpret_cast<const std::uint8_t*>(content.data()));
     auto* end = reinterpret_cast<std::uint8_t*>(destination_);

@@ -36,8 +36,9 @@ class JsonTextExtractor {
   JsonTextExtractor(const JsonTextExtractor&) = delete;
   JsonTextExtractor& operator=(const JsonTextExtractor&) = delete;
 
-  // Writes the unescaped text to `destination` and returns the view of it. ByteBuffer::kPadding
-  // bytes behind the record must be readable. `destination` must have room for record.size() +
+  // Returns a view into the record where the text has no escapes; else writes the unescaped text to
+  // the beginning of `destination` and returns the view of that. ByteBuffer::kPadding bytes behind
+  // the record must be readable. `destination` must have room for record.size() +
   // ByteBuffer::kPadding bytes; what lies behind the text in it is scratch.
   JsonText extract(std::string_view record, char* destination);
 
