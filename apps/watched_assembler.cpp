@@ -2,11 +2,9 @@
 
 namespace penstock {
 
-void WatchedAssembler::add(TokenChunk chunk, std::vector<Batch>& full) {
-  const SampledChunk packed{
-      chunk.position, chunk.num_records, /*text_bytes=*/0, std::ssize(chunk.ids)};
-  assembler_->add(std::move(chunk), full);
-  watch_(packed);
+void WatchedAssembler::add(const TokenChunk& chunk, std::vector<Batch>& full) {
+  assembler_->add(chunk, full);
+  watch_({chunk.position, chunk.num_records, /*text_bytes=*/0, std::ssize(chunk.ids)});
 }
 
 }  // namespace penstock

@@ -19,7 +19,8 @@ class WatchedAssembler final : public BatchAssembler {
   WatchedAssembler(std::unique_ptr<BatchAssembler> assembler, Watch watch)
       : assembler_(std::move(assembler)), watch_(std::move(watch)) {}
 
-  void add(TokenChunk chunk, std::vector<Batch>& full) override;
+  void add(const TokenChunk& chunk, std::vector<Batch>& full) override;
+  void reuse(Batch batch) override { assembler_->reuse(std::move(batch)); }
   void finish(std::vector<Batch>& full) override { assembler_->finish(full); }
   TokenAccount account() const override { return assembler_->account(); }
 

@@ -145,6 +145,10 @@ void TextArena::release_to(SpareMemory& spare) {
   size_ = 0;
 }
 
+void release(ByteChunk& chunk, SpareMemory& spare) {
+  spare.keep(std::move(chunk.bytes));
+}
+
 void release(DocumentChunk& chunk, SpareMemory& spare) {
   chunk.arena.release_to(spare);
   spare.keep(std::move(chunk.documents));
@@ -153,6 +157,12 @@ void release(DocumentChunk& chunk, SpareMemory& spare) {
 void release(TokenChunk& chunk, SpareMemory& spare) {
   spare.keep(std::move(chunk.ids));
   spare.keep(std::move(chunk.documents));
+}
+
+SpareMemory release(Chunk chunk) {
+  SpareMemory spare = std::move(info(chunk).spare);
+  std::visit([&spare](auto& held) { release(held, spare); }, chunk);
+  return spare;
 }
 
 std::int64_t memory_bytes(const Chunk& chunk) {

@@ -171,7 +171,10 @@ To continue_chunk(From& from) {
 }
 
 // The chunk is over: its memory goes to `spare`.
+void release(ByteChunk& chunk, SpareMemory& spare);
 void release(DocumentChunk& chunk, SpareMemory& spare);
 void release(TokenChunk& chunk, SpareMemory& spare);
+// The same, what the chunk carries for others included.
+SpareMemory release(Chunk chunk);
 
 }  // namespace penstock

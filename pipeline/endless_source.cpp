@@ -54,6 +54,11 @@ std::optional<Chunk> EndlessSource::next(int lane_number, const std::stop_token&
   }
 }
 
+void EndlessSource::reuse(int lane_number, SpareMemory spare) {
+  const Lane& lane = lanes_.at(static_cast<std::size_t>(lane_number));
+  (lane.pass ? *lane.pass->source : *first_).reuse(lane_number, std::move(spare));
+}
+
 void EndlessSource::check_first(const std::optional<Chunk>& chunk, Lane& lane) {
   const std::int64_t size = chunk ? content_bytes(*chunk) + info(*chunk).num_records : 0;
   if (lane.passes == 1) {

@@ -26,6 +26,7 @@ class EndlessSource final : public Source {
   // A lane that holds nothing ends at once. Throws std::runtime_error where a lane begins with
   // another chunk than before, or with none: input that can be read once.
   std::optional<Chunk> next(int lane, const std::stop_token& stop) override;
+  void reuse(int lane, SpareMemory spare) override;
   std::optional<std::int64_t> total_bytes() const override { return first_->total_bytes(); }
 
   // How often the input has been begun, by the lane that has done so most.

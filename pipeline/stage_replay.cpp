@@ -93,6 +93,7 @@ class StageReplay::Stream {
       if (ended_[lane]) {
         continue;
       }
+      source_.reuse(static_cast<int>(lane), std::exchange(spare_, {}));
       const std::int64_t begin = processor_ns();
       std::optional<Chunk> chunk = source_.next(static_cast<int>(lane), stop);
       processor_ns_ += processor_ns() - begin;
@@ -103,6 +104,9 @@ class StageReplay::Stream {
     }
     return std::nullopt;
   }
+
+  // Memory for the next chunk.
+  void reuse(SpareMemory spare) { spare_ = std::move(spare); }
 
   // Seconds since the last call, by row.
   std::vector<double> take_seconds() {
@@ -122,6 +126,7 @@ class StageReplay::Stream {
   EndlessSource source_;
   std::vector<bool> ended_;
   std::size_t turn_ = 0;
+  SpareMemory spare_;
   std::int64_t processor_ns_ = 0;
   std::vector<std::int64_t> busy_ns_;  // by row, when it was last taken
 };
@@ -228,7 +233,9 @@ std::vector<ReplayTime> StageReplay::measure_source(const std::stop_token& stop)
   Stream stream(source_config_, *registry_.find(source_config_.stage()));
   const auto read_half = [&] {
     for (std::size_t i = 0; i < sample_.size() / 2; ++i) {
-      stream.next(stop);
+      if (std::optional<Chunk> chunk = stream.next(stop)) {
+        stream.reuse(release(*std::move(chunk)));
+      }
     }
     return stream.take_seconds();
   };
@@ -244,12 +251,16 @@ std::vector<ReplayTime> StageReplay::measure_source(const std::stop_token& stop)
 ReplayTime StageReplay::measure_transform(const Transform& transform,
                                           const std::stop_token& stop) const {
   const std::unique_ptr<Stage> stage = transform.make_instance();
+  SpareMemory spare;
   return time_halves(
       [&](std::size_t i) {
         Chunk chunk = copy_of(transform.inputs[i]);
+        info(chunk).spare = std::exchange(spare, {});
         const std::int64_t begin = processor_ns();
         chunk = stage->process_chunk(std::move(chunk));
-        return processor_ns() - begin;
+        const std::int64_t end = processor_ns();
+        spare = release(std::move(chunk));
+        return end - begin;
       },
       stop);
 }
@@ -265,11 +276,16 @@ ReplayTime StageReplay::measure_assembler(const std::stop_token& stop) {
   std::vector<Batch> full;
   return time_halves(
       [&](std::size_t i) {
-        Chunk chunk = copy_of(assembler_inputs_[i]);
+        const Chunk chunk = copy_of(assembler_inputs_[i]);
         const std::int64_t begin = processor_ns();
-        assembler->add(std::get<TokenChunk>(std::move(chunk)), full);
-        full.clear();  // what a sink that discards does with them
-        return processor_ns() - begin;
+        assembler->add(std::get<TokenChunk>(chunk), full);
+        const std::int64_t end = processor_ns();
+        // What becomes of batches that a sink discards.
+        for (Batch& batch : full) {
+          assembler->reuse(std::move(batch));
+        }
+        full.clear();
+        return end - begin;
       },
       stop);
 }

@@ -65,7 +65,8 @@ class StageReplay {
 
   // Sends the sample through one stage after the other, each of them new, and returns their times,
   // in the order of stages(). Every chunk is copied right before a stage gets it, so that it is in
-  // the cache as if the stage before had just written it; the copying is not counted.
+  // the cache as if the stage before had just written it; the copying is not counted. As in a run,
+  // stages get the memory of chunks and batches that are over.
   std::vector<ReplayTime> measure(const std::stop_token& stop);
 
  private:
