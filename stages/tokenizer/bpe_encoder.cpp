@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
+#include <functional>
+#include <tuple>
 #include <utility>
 
 #include <simdjson.h>
@@ -26,21 +27,14 @@ constexpr std::size_t kMaxBatchWords = kBatchBlocks * kBlockBytes + 1;
 constexpr std::size_t kMaxTextBytes = std::size_t{1} << 31;
 constexpr std::size_t kKeptTextBytes = std::size_t{1} << 20;
 
-// One part of a text, and where to look for it.
-struct Word {
-  WordKey<2> key;
-  std::uint32_t hash;
-  std::uint32_t begin;
-  std::uint32_t size;
-};
-
 template <typename Id>
 class BpeEncoder final : public Encoder {
  public:
   BpeEncoder(const BpeEngine& engine, std::unique_ptr<Encoder> library, std::size_t cache_bytes)
       : engine_(engine),
         library_(std::move(library)),
-        merger_(engine.vocabulary()),
+        loops_(std::get<WordLoops<Id>>(engine.kernels().loops)),
+        merger_(engine.vocabulary(), engine.kernels()),
         words_(cache_bytes - cache_bytes / 4),
         long_words_(cache_bytes / 4) {}
 
@@ -69,6 +63,13 @@ class BpeEncoder final : public Encoder {
   using ShortTable = WordTable<WordKey<2>, ShortIds>;
   using LongTable = WordTable<WordKey<4>, LongIds>;
 
+  struct NewWord {
+    std::uint32_t number;  // in batch_
+    std::size_t begin;     // of its ids in many_ids_
+    std::size_t end;
+    bool is_to_be_kept;  // in a table
+  };
+
   // Copies the text to where it is encoded: a space for each U+2581, the space that the model puts
   // first, and room around it that can be read.
   void take_text(std::string_view text) {
@@ -94,12 +95,10 @@ class BpeEncoder final : public Encoder {
     for (std::size_t block = 0; block < num_blocks; block += kBatchBlocks) {
       const std::size_t here = std::min(kBatchBlocks, num_blocks - block);
       mark(block, here, covered);
-      for (std::size_t i = 0; i < here; ++i) {
-        const auto base = static_cast<std::uint32_t>((block + i) * kBlockBytes);
-        for (std::uint64_t cuts = cuts_[i]; cuts != 0; cuts &= cuts - 1) {
-          begins_[num_begins++] = base + static_cast<std::uint32_t>(std::countr_zero(cuts));
-        }
-      }
+      num_begins += engine_.kernels().list_cuts(cuts_.data(),
+                                                here,
+                                                static_cast<std::uint32_t>(block * kBlockBytes),
+                                                begins_.data() + num_begins);
       encode_words(num_begins - 1, ids);
       begins_[0] = begins_[num_begins - 1];
       num_begins = 1;
@@ -125,70 +124,182 @@ class BpeEncoder final : public Encoder {
     }
   }
 
-  // The words from begins_[i] to begins_[i + 1], for each i below `num_words`.
+  // The words from begins_[i] to begins_[i + 1], for each i below `num_words`. The table does not
+  // change before all their ids are written, so that found_ can point into it.
   void encode_words(std::size_t num_words, std::vector<TokenId>& ids) {
-    for (std::size_t i = 0; i < num_words; ++i) {
-      Word& word = batch_[i];
-      word.begin = begins_[i];
-      word.size = begins_[i + 1] - word.begin;
-      const std::size_t key_size = std::min<std::size_t>(word.size, WordKey<2>::kMaxBytes);
-      word.key = make_word_key<2>(text_.data() + word.begin, key_size);
-      // A size that no word in the table has.
-      word.key.parts[1] |= word.size > WordKey<2>::kMaxBytes ? std::uint64_t{0xFF} << 56U : 0U;
-      word.hash = hash_of(word.key);
-      __builtin_prefetch(&words_.bucket(word.hash));
+    loops_.make_words(text_.data(), begins_.data(), num_words, words_, batch_.data());
+    const std::size_t num_missing =
+        loops_.find_words(batch_.data(), num_words, words_, found_.data(), missing_.data());
+    num_new_ = 0;
+    if (num_missing > 0) {
+      list_new_words(num_missing);
+      encode_new_words();
     }
-    TokenId* end = ids_.data();
-    TokenId* const limit = ids_.data() + ids_.size() - ShortIds::kCapacity;
-    for (std::size_t i = 0; i < num_words; ++i) {
-      const Word& word = batch_[i];
-      if (end > limit) {
-        ids.insert(ids.end(), ids_.data(), end);
-        end = ids_.data();
+    for (std::size_t done = 0;;) {
+      const Emitted emitted =
+          loops_.emit_words(found_.data() + done, num_words - done, ids_.data());
+      ids.insert(ids.end(), ids_.data(), emitted.end);
+      done += emitted.num_words;
+      if (done == num_words) {
+        break;
       }
-      if (const ShortIds* found = ShortTable::find(words_.bucket(word.hash), word.key)) {
-        end = found->append_to(end);
-      } else {
-        ids.insert(ids.end(), ids_.data(), end);
-        end = ids_.data();
-        encode_unseen(word, ids);
-      }
+      append_many(done++, ids);
     }
-    ids.insert(ids.end(), ids_.data(), end);
+    keep_new_words();
   }
 
-  // A word that is not in the table of short words.
-  void encode_unseen(const Word& word, std::vector<TokenId>& ids) {
-    const char* const begin = text_.data() + word.begin;
-    if (word.size > WordKey<4>::kMaxBytes) {
-      const std::vector<TokenId>& merged = merge(begin, word.size);
-      ids.insert(ids.end(), merged.begin(), merged.end());
+  // Words that are not in the table of short words, each once where that is seen at little cost.
+  void list_new_words(std::size_t num_missing) {
+    new_by_bucket_.fill(0);
+    for (std::size_t i = 0; i < num_missing; ++i) {
+      const std::uint32_t number = missing_[i];
+      const BatchWord& word = batch_[number];
+      std::uint16_t& seen = new_by_bucket_[word.bucket % new_by_bucket_.size()];
+      if (word.size <= WordKey<2>::kMaxBytes) {
+        if (seen != 0 && batch_[new_words_[seen - 1].number].key == word.key) {
+          found_[number] = &new_ids_[seen - 1];
+          continue;
+        }
+        seen = static_cast<std::uint16_t>(num_new_ + 1);
+      }
+      new_words_[num_new_] = {number, 0, 0, false};
+      found_[number] = &new_ids_[num_new_];
+      ++num_new_;
+    }
+  }
+
+  void encode_new_words() {
+    many_ids_.clear();
+    std::array<std::size_t, BpeMerger::kSome> waiting;
+    std::size_t num_waiting = 0;
+    for (std::size_t i = 0; i < num_new_; ++i) {
+      if (!find_long(i)) {
+        waiting[num_waiting++] = i;
+        if (num_waiting == waiting.size()) {
+          merge(waiting.data(), num_waiting);
+          num_waiting = 0;
+        }
+      }
+    }
+    merge(waiting.data(), num_waiting);
+  }
+
+  // Looks a new word up in the table of long words if it may be there.
+  bool find_long(std::size_t i) {
+    const BatchWord& word = batch_[new_words_[i].number];
+    if (word.size <= WordKey<2>::kMaxBytes || word.size > WordKey<4>::kMaxBytes) {
+      return false;
+    }
+    const WordKey<4> key = make_word_key<4>(text_.data() + word.begin, word.size);
+    const LongIds* const found = LongTable::find(long_words_.bucket(hash_of(key)), key);
+    if (found == nullptr) {
+      return false;
+    }
+    std::array<TokenId, LongIds::kCapacity> ids;
+    found->append_to(ids.data());
+    take_ids(i, ids.data(), found->count);
+    return true;
+  }
+
+  void merge(const std::size_t* waiting, std::size_t num_waiting) {
+    std::array<std::string_view, BpeMerger::kSome> words;
+    std::array<std::size_t, BpeMerger::kSome> ends;
+    std::size_t num_words = 0;
+    std::array<std::size_t, BpeMerger::kSome> numbers;
+    for (std::size_t i = 0; i < num_waiting; ++i) {
+      NewWord& new_word = new_words_[waiting[i]];
+      new_word.is_to_be_kept = true;
+      const BatchWord& word = batch_[new_word.number];
+      const std::string_view text(text_.data() + word.begin, word.size);
+      if (!engine_.user_defined().is_empty()) {
+        if (const std::optional<TokenId> id = engine_.user_defined().id_of(text)) {
+          take_ids(waiting[i], &*id, 1);
+          continue;
+        }
+      }
+      numbers[num_words] = waiting[i];
+      words[num_words++] = text;
+    }
+    const std::vector<TokenId>& merged = merger_.merge_some(words.data(), num_words, ends.data());
+    std::size_t begin = 0;
+    for (std::size_t i = 0; i < num_words; ++i) {
+      take_ids(numbers[i], merged.data() + begin, ends[i] - begin);
+      begin = ends[i];
+    }
+  }
+
+  void take_ids(std::size_t i, const TokenId* ids, std::size_t count) {
+    if (count <= ShortIds::kCapacity) {
+      new_ids_[i] = ShortIds::of(ids, count);
       return;
     }
-    const WordKey<4> key = make_word_key<4>(begin, word.size);
+    new_ids_[i].count = 0;
+    new_words_[i].begin = many_ids_.size();
+    many_ids_.insert(many_ids_.end(), ids, ids + count);
+    new_words_[i].end = many_ids_.size();
+  }
+
+  // The ids of a word whose value has no room for them.
+  void append_many(std::size_t number, std::vector<TokenId>& ids) {
+    const std::less<const ShortIds*> is_before;
+    const ShortIds* const found = found_[number];
+    if (is_before(found, new_ids_.data()) || !is_before(found, new_ids_.data() + num_new_)) {
+      append_long(batch_[number], ids);
+      return;
+    }
+    const NewWord& word = new_words_[static_cast<std::size_t>(found - new_ids_.data())];
+    ids.insert(ids.end(), many_ids_.data() + word.begin, many_ids_.data() + word.end);
+  }
+
+  // A word that is short itself, but whose ids are in the table of long words, if they still are.
+  void append_long(const BatchWord& word, std::vector<TokenId>& ids) {
+    const std::string_view text(text_.data() + word.begin, word.size);
+    const WordKey<4> key = make_word_key<4>(text.data(), text.size());
     auto& bucket = long_words_.bucket(hash_of(key));
-    if (const LongIds* found = LongTable::find(bucket, key)) {
-      ids.insert(ids.end(), found->ids.begin(), found->ids.begin() + found->count);
+    if (const LongIds* const found = LongTable::find(bucket, key)) {
+      std::array<TokenId, LongIds::kCapacity> found_ids;
+      found->append_to(found_ids.data());
+      ids.insert(ids.end(), found_ids.data(), found_ids.data() + found->count);
       return;
     }
-    const std::vector<TokenId>& merged = merge(begin, word.size);
-    if (word.size <= WordKey<2>::kMaxBytes && merged.size() <= ShortIds::kCapacity) {
-      words_.insert(words_.bucket(word.hash), word.key, ShortIds::of(merged.data(), merged.size()));
-    } else if (merged.size() <= LongIds::kCapacity) {
+    std::size_t end = 0;
+    const std::vector<TokenId>& merged = merger_.merge_some(&text, 1, &end);
+    ids.insert(ids.end(), merged.begin(), merged.end());
+    if (merged.size() <= LongIds::kCapacity) {
       long_words_.insert(bucket, key, LongIds::of(merged.data(), merged.size()));
     }
-    ids.insert(ids.end(), merged.begin(), merged.end());
   }
 
-  const std::vector<TokenId>& merge(const char* begin, std::size_t size) {
-    const std::string_view word(begin, size);
-    if (!engine_.user_defined().is_empty()) {
-      if (const std::optional<TokenId> id = engine_.user_defined().id_of(word)) {
-        user_defined_id_[0] = *id;
-        return user_defined_id_;
+  void keep_new_words() {
+    for (std::size_t i = 0; i < num_new_; ++i) {
+      const NewWord& new_word = new_words_[i];
+      const BatchWord& word = batch_[new_word.number];
+      if (!new_word.is_to_be_kept || word.size > WordKey<4>::kMaxBytes) {
+        continue;
+      }
+      if (word.size <= WordKey<2>::kMaxBytes) {
+        auto& bucket = words_.bucket_at(word.bucket);
+        if (ShortTable::find(bucket, word.key) == nullptr) {
+          words_.insert(bucket, word.key, new_ids_[i]);
+        }
+      }
+      const TokenId* ids = many_ids_.data() + new_word.begin;
+      std::size_t count = new_word.end - new_word.begin;
+      std::array<TokenId, ShortIds::kCapacity> few;
+      if (new_ids_[i].count != 0) {
+        new_ids_[i].append_to(few.data());
+        ids = few.data();
+        count = new_ids_[i].count;
+      }
+      const bool is_long = word.size > WordKey<2>::kMaxBytes || new_ids_[i].count == 0;
+      if (is_long && count <= LongIds::kCapacity) {
+        const WordKey<4> key = make_word_key<4>(text_.data() + word.begin, word.size);
+        auto& bucket = long_words_.bucket(hash_of(key));
+        if (LongTable::find(bucket, key) == nullptr) {
+          long_words_.insert(bucket, key, LongIds::of(ids, count));
+        }
       }
     }
-    return merger_.merge(word);
   }
 
   void join_unknown(std::vector<TokenId>& ids, std::size_t begin) const {
@@ -202,6 +313,7 @@ class BpeEncoder final : public Encoder {
 
   const BpeEngine& engine_;
   const std::unique_ptr<Encoder> library_;
+  const WordLoops<Id> loops_;
   BpeMerger merger_;
   ShortTable words_;
   LongTable long_words_;
@@ -211,10 +323,18 @@ class BpeEncoder final : public Encoder {
   std::string_view text_;  // in buffer_
   std::array<std::uint64_t, kBatchBlocks> cuts_;
   std::vector<BlockMarks> scratch_;
-  std::array<std::uint32_t, kMaxBatchWords + 1> begins_;
-  std::array<Word, kMaxBatchWords> batch_;
-  std::array<TokenId, 2048> ids_;
-  std::vector<TokenId> user_defined_id_ = {0};
+  std::array<std::uint32_t, kMaxBatchWords + 8> begins_;
+  std::array<BatchWord, kMaxBatchWords> batch_;
+  std::array<const ShortIds*, kMaxBatchWords> found_;
+  std::array<std::uint32_t, kMaxBatchWords + 1> missing_;  // places in batch_
+  std::array<TokenId, kMaxBatchWords * ShortIds::kCapacity> ids_;
+
+  // Of the words of a batch that are not in words_.
+  std::array<NewWord, kMaxBatchWords> new_words_;
+  std::array<ShortIds, kMaxBatchWords> new_ids_;  // count 0 where they are in many_ids_
+  std::size_t num_new_ = 0;
+  std::vector<TokenId> many_ids_;
+  std::array<std::uint16_t, 256> new_by_bucket_;  // numbers from 1 in new_words_
 };
 
 }  // namespace

@@ -61,7 +61,7 @@ std::string BpeEngine::summary() const {
 }
 
 std::string BpeEngine::report() const {
-  return "Merges: " + std::to_string(vocabulary_.num_merges()) + " pairs of " +
+  return "Merges: " + std::to_string(vocabulary_.pairs().size()) + " pairs of " +
          std::to_string(vocabulary_.num_symbols()) + " symbols, in tables of " +
          std::to_string(vocabulary_.table_bytes() >> 10U) +
          " KiB that all threads share.\n\n"

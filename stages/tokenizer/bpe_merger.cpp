@@ -9,90 +9,64 @@ namespace penstock {
 namespace {
 
 constexpr std::uint32_t kNone = UINT32_MAX;
-constexpr std::size_t kFew = 64;
 
 }  // namespace
 
-const std::vector<TokenId>& BpeMerger::merge(std::string_view word) {
+const std::vector<TokenId>& BpeMerger::merge_some(const std::string_view* words,
+                                                  std::size_t num_words,
+                                                  std::size_t* ends) {
   ids_.clear();
-  if (!word.empty()) {
-    split(word);
-    if (parts_.size() <= kFew) {
-      merge_few();
+  std::array<bool, kSome> in_lane{};
+  std::size_t num_lanes = 0;
+  for (std::size_t i = 0; i < num_words; ++i) {
+    in_lane[i] = fill(lanes_[num_lanes], begins_[num_lanes], words[i]);
+    num_lanes += in_lane[i] ? 1 : 0;
+  }
+  kernels_.merge(vocabulary_.pairs(), lanes_.data(), num_lanes);
+  std::size_t lane = 0;
+  for (std::size_t i = 0; i < num_words; ++i) {
+    if (in_lane[i]) {
+      append_lane(lanes_[lane], begins_[lane], words[i]);
+      ++lane;
     } else {
-      merge_many();
+      merge_long(words[i]);
     }
-    append_ids(word);
+    ends[i] = ids_.size();
   }
   return ids_;
 }
 
-void BpeMerger::split(std::string_view word) {
-  parts_.clear();
+bool BpeMerger::fill(MergeLane& lane, Begins& begins, std::string_view word) const {
+  std::uint32_t count = 0;
   for (std::size_t at = 0; at < word.size(); at += utf8_length(word[at])) {
-    const auto index = static_cast<std::uint32_t>(parts_.size());
-    parts_.push_back({vocabulary_.symbol_of(decode_utf8(word.data() + at)),
-                      static_cast<std::uint32_t>(at),
-                      index + 1,
-                      index - 1});
+    if (count == MergeLane::kMaxSymbols) {
+      return false;
+    }
+    lane.symbols[MergeLane::kFirst + count] = vocabulary_.symbol_of(decode_utf8(word.data() + at));
+    begins[count] = static_cast<std::uint8_t>(at);
+    ++count;
   }
-  parts_.back().next = kNone;
+  lane.begin(count);
+  return true;
 }
 
-// With a bit for each part that is left, and a number for each that is the left one of a pair:
-// rank and place, so that the least of them is the next pair to merge.
-void BpeMerger::merge_few() {
-  constexpr unsigned kPlaceBits = 6;
-  std::array<std::uint32_t, kFew> order;
-  std::array<std::uint32_t, kFew> merged;
-  order.fill(kNone);
-  const auto num_parts = static_cast<std::uint32_t>(parts_.size());
-  std::uint64_t left_over =
-      num_parts == kFew ? ~std::uint64_t{0} : (std::uint64_t{1} << num_parts) - 1;
-  const auto look_up = [&](std::uint32_t left, std::uint32_t right) {
-    const BpeVocabulary::Merge found =
-        vocabulary_.merge_of(parts_[left].symbol, parts_[right].symbol);
-    merged[left] = found.symbol;
-    order[left] = found.rank == BpeVocabulary::kNoRank ? kNone : found.rank << kPlaceBits | left;
-  };
-  for (std::uint32_t left = 0; left + 1 < num_parts; ++left) {
-    look_up(left, left + 1);
-  }
-  for (;;) {
-    std::uint32_t least = kNone;
-    for (std::uint32_t i = 0; i < num_parts; ++i) {
-      least = std::min(least, order[i]);
-    }
-    if (least == kNone) {
-      break;
-    }
-    const std::uint32_t place = least % kFew;
-    parts_[place].symbol = merged[place];
-    // The right part is the next one that is left over.
-    std::uint64_t behind = left_over & ~std::uint64_t{1} << place;
-    const auto right = static_cast<std::uint32_t>(std::countr_zero(behind)) % kFew;
-    left_over &= ~(std::uint64_t{1} << right);
-    order[right] = kNone;
-    behind &= behind - 1;
-    if (behind != 0) {
-      look_up(place, static_cast<std::uint32_t>(std::countr_zero(behind)) % kFew);
-    } else {
-      order[place] = kNone;
-    }
-    const std::uint64_t before = left_over & ((std::uint64_t{1} << place) - 1);
-    if (before != 0) {
-      look_up(static_cast<std::uint32_t>(std::bit_width(before)) - 1, place);
-    }
-  }
-  std::uint32_t previous = kNone;
+void BpeMerger::append_lane(const MergeLane& lane, const Begins& begins, std::string_view word) {
+  std::uint64_t left_over = lane.left_over & ~MergeLane::kNoSymbolPlaces;
   for (; left_over != 0; left_over &= left_over - 1) {
-    const auto place = static_cast<std::uint32_t>(std::countr_zero(left_over));
-    if (previous != kNone) {
-      parts_[previous].next = place;
-    }
-    previous = place;
+    const auto place = static_cast<std::size_t>(std::countr_zero(left_over));
+    append_symbol(lane.symbols[place], word, begins[place - MergeLane::kFirst]);
   }
-  parts_[previous].next = kNone;
+}
+
+void BpeMerger::append_symbol(std::uint32_t symbol, std::string_view word, std::size_t begin) {
+  if (vocabulary_.is_piece(symbol)) {
+    ids_.push_back(vocabulary_.id_of(symbol));
+    return;
+  }
+  std::array<TokenId, BpeVocabulary::kMaxUnknownIds> unknown;
+  TokenId* const end =
+      vocabulary_.append_unknown(word.substr(begin, utf8_length(word[begin])), unknown.data());
+  ids_.insert(ids_.end(), unknown.data(), end);
 }
 
 void BpeMerger::add_candidate(std::uint32_t left) {
@@ -102,15 +76,25 @@ void BpeMerger::add_candidate(std::uint32_t left) {
   }
   const std::uint32_t left_symbol = parts_[left].symbol;
   const std::uint32_t right_symbol = parts_[right].symbol;
-  const BpeVocabulary::Merge found = vocabulary_.merge_of(left_symbol, right_symbol);
-  if (found.rank != BpeVocabulary::kNoRank) {
+  const PairTable::Merge found = vocabulary_.pairs().find(left_symbol, right_symbol);
+  if (found.rank != PairTable::kNoRank) {
     heap_.push_back({found.rank, left, left_symbol, right_symbol, found.symbol});
   }
 }
 
-// With a heap. What a merge makes obsolete stays in it and is told by its symbols, which no part
-// has twice: they only grow.
-void BpeMerger::merge_many() {
+// With a heap. What a merge makes obsolete stays in it and is told by its symbols: a part that has
+// grown never has the symbol again that it had.
+void BpeMerger::merge_long(std::string_view word) {
+  parts_.clear();
+  for (std::size_t at = 0; at < word.size(); at += utf8_length(word[at])) {
+    const auto index = static_cast<std::uint32_t>(parts_.size());
+    parts_.push_back({vocabulary_.symbol_of(decode_utf8(word.data() + at)),
+                      static_cast<std::uint32_t>(at),
+                      index + 1,
+                      index - 1});
+  }
+  parts_.back().next = kNone;
+
   const auto comes_later = [](const Candidate& a, const Candidate& b) {
     return a.rank != b.rank ? a.rank > b.rank : a.left > b.left;
   };
@@ -145,19 +129,8 @@ void BpeMerger::merge_many() {
     add(left.previous);
     add(best.left);
   }
-}
-
-void BpeMerger::append_ids(std::string_view word) {
   for (std::uint32_t index = 0; index != kNone; index = parts_[index].next) {
-    const Part& part = parts_[index];
-    if (vocabulary_.is_piece(part.symbol)) {
-      ids_.push_back(part.symbol);
-      continue;
-    }
-    std::array<TokenId, BpeVocabulary::kMaxUnknownIds> unknown;
-    TokenId* const end = vocabulary_.append_unknown(
-        word.substr(part.begin, utf8_length(word[part.begin])), unknown.data());
-    ids_.insert(ids_.end(), unknown.data(), end);
+    append_symbol(parts_[index].symbol, word, parts_[index].begin);
   }
 }
 

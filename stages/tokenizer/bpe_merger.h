@@ -8,21 +8,31 @@
 
 #include "pipeline/chunk.h"
 #include "stages/tokenizer/bpe_vocabulary.h"
+#include "stages/tokenizer/merge_lane.h"
+#include "stages/tokenizer/text_kernels.h"
 
 namespace penstock {
 
-// Encodes a part of a text by merging its characters: always the best pair of neighbours, the
-// leftmost one of equals, as the SentencePiece library does. For use by one thread.
+// Encodes words by merging their characters: always the best pair of neighbours, the leftmost one
+// of equals, as the SentencePiece library does. Words are valid UTF-8 with spaces for U+2581. For
+// use by one thread.
 class BpeMerger {
  public:
   // `vocabulary` outlives it.
-  explicit BpeMerger(const BpeVocabulary& vocabulary) : vocabulary_(vocabulary) {}
+  BpeMerger(const BpeVocabulary& vocabulary, const TextKernels& kernels)
+      : vocabulary_(vocabulary), kernels_(kernels) {}
 
-  // The ids of `word`, valid UTF-8 with spaces for U+2581. The result is valid until the next call.
-  const std::vector<TokenId>& merge(std::string_view word);
+  // How many words merge_some() takes at once.
+  static constexpr std::size_t kSome = 4;
+
+  // The ids of up to kSome words, one behind the other; ends[i] is where those of words[i] end. The
+  // result is valid until the next call.
+  const std::vector<TokenId>& merge_some(const std::string_view* words,
+                                         std::size_t num_words,
+                                         std::size_t* ends);
 
  private:
-  // A part of the word, as a link of a chain of them.
+  // A part of a long word, as a link of a chain of them.
   struct Part {
     std::uint32_t symbol;
     std::uint32_t begin;  // in the word
@@ -36,14 +46,19 @@ class BpeMerger {
     std::uint32_t right_symbol;
     std::uint32_t merged;
   };
+  using Begins = std::array<std::uint8_t, MergeLane::kMaxSymbols>;
 
-  void split(std::string_view word);
-  void merge_few();
-  void merge_many();
+  // Whether the word has few enough characters for a lane; they are in it then.
+  bool fill(MergeLane& lane, Begins& begins, std::string_view word) const;
+  void append_lane(const MergeLane& lane, const Begins& begins, std::string_view word);
+  void merge_long(std::string_view word);
   void add_candidate(std::uint32_t left);
-  void append_ids(std::string_view word);
+  void append_symbol(std::uint32_t symbol, std::string_view word, std::size_t begin);
 
   const BpeVocabulary& vocabulary_;
+  const TextKernels& kernels_;
+  std::array<MergeLane, kSome> lanes_;
+  std::array<Begins, kSome> begins_;
   std::vector<Part> parts_;
   std::vector<Candidate> heap_;
   std::vector<TokenId> ids_;

@@ -1,9 +1,7 @@
 #include "stages/tokenizer/bpe_vocabulary.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <functional>
 #include <unordered_set>
 
 #include "pipeline/utf8.h"
@@ -24,29 +22,66 @@ bool is_one_character(std::string_view text) {
   return first_utf8_character(text).length == text.size();
 }
 
-using SymbolNumbers = std::unordered_map<std::string, std::uint32_t>;
-
-// Pieces that can be merged by their id, and then every other character of them.
-SymbolNumbers number_symbols(const SentencePieceModel& model) {
-  SymbolNumbers numbers;
+// Ids of the pieces that can be merged, from the best score down.
+std::vector<TokenId> ids_by_score(const SentencePieceModel& model) {
+  std::vector<TokenId> ids;
   for (std::size_t id = 0; id < model.pieces.size(); ++id) {
     if (can_be_merged(model.pieces[id])) {
-      numbers.emplace(with_spaces(model.pieces[id].text), static_cast<std::uint32_t>(id));
+      ids.push_back(static_cast<TokenId>(id));
     }
   }
-  auto next = static_cast<std::uint32_t>(model.pieces.size());
-  for (const Piece& piece : model.pieces) {
-    if (!can_be_merged(piece)) {
-      continue;
-    }
-    const std::string text = with_spaces(piece.text);
+  std::stable_sort(ids.begin(), ids.end(), [&model](TokenId a, TokenId b) {
+    return model.pieces[a].score > model.pieces[b].score;
+  });
+  return ids;
+}
+
+using SymbolNumbers = std::unordered_map<std::string, std::uint32_t>;
+
+// The pieces in this order, and then every other character of them.
+SymbolNumbers number_symbols(const SentencePieceModel& model, const std::vector<TokenId>& ids) {
+  SymbolNumbers numbers;
+  for (const TokenId id : ids) {
+    const auto number = static_cast<std::uint32_t>(numbers.size());
+    numbers.emplace(with_spaces(model.pieces[id].text), number);
+  }
+  for (const TokenId id : ids) {
+    const std::string text = with_spaces(model.pieces[id].text);
     for (std::size_t at = 0; at < text.size(); at += utf8_length(text[at])) {
-      if (numbers.emplace(text.substr(at, utf8_length(text[at])), next).second) {
-        ++next;
-      }
+      const auto number = static_cast<std::uint32_t>(numbers.size());
+      numbers.emplace(text.substr(at, utf8_length(text[at])), number);
     }
   }
   return numbers;
+}
+
+// Every way to put a piece together out of two symbols.
+std::vector<PairTable::Pair> pairs_of_symbols(const SentencePieceModel& model,
+                                              const std::vector<TokenId>& ids,
+                                              const SymbolNumbers& numbers) {
+  std::vector<PairTable::Pair> pairs;
+  for (std::uint32_t symbol = 0; symbol < ids.size(); ++symbol) {
+    const std::string text = with_spaces(model.pieces[ids[symbol]].text);
+    for (std::size_t at = utf8_length(text[0]); at < text.size(); at += utf8_length(text[at])) {
+      const auto left = numbers.find(text.substr(0, at));
+      const auto right = numbers.find(text.substr(at));
+      if (left != numbers.end() && right != numbers.end()) {
+        pairs.push_back({left->second, right->second, symbol});
+      }
+    }
+  }
+  return pairs;
+}
+
+// Pieces of equal scores have the number of the first of them.
+std::vector<std::uint32_t> ranks(const SentencePieceModel& model, const std::vector<TokenId>& ids) {
+  std::vector<std::uint32_t> ranks;
+  for (std::uint32_t symbol = 0; symbol < ids.size(); ++symbol) {
+    const bool tied =
+        symbol > 0 && model.pieces[ids[symbol]].score == model.pieces[ids[symbol - 1]].score;
+    ranks.push_back(tied ? ranks.back() : symbol);
+  }
+  return ranks;
 }
 
 }  // namespace
@@ -74,7 +109,7 @@ std::string BpeVocabulary::refusal(const SentencePieceModel& model) {
       return "the piece '" + piece.text + "' has the name of a reserved one";
     }
   }
-  if (number_symbols(model).size() + model.pieces.size() >= kNoSymbol) {
+  if (number_symbols(model, ids_by_score(model)).size() >= PairTable::kNoSymbol) {
     return "it has more than two million pieces and characters";
   }
   return {};
@@ -82,13 +117,14 @@ std::string BpeVocabulary::refusal(const SentencePieceModel& model) {
 
 BpeVocabulary::BpeVocabulary(const SentencePieceModel& model)
     : num_pieces_(model.pieces.size()),
-      symbol_of_character_(0x10000, kNoSymbol),
+      id_of_symbol_(ids_by_score(model)),
+      symbol_of_character_(0x10000, PairTable::kNoSymbol),
       unknown_id_(model.unknown_id),
       byte_fallback_(model.byte_fallback),
       byte_ids_(model.byte_ids) {
-  const SymbolNumbers numbers = number_symbols(model);
+  const SymbolNumbers numbers = number_symbols(model, id_of_symbol_);
+  num_symbols_ = numbers.size();
   for (const auto& [text, number] : numbers) {
-    num_symbols_ = std::max<std::size_t>(num_symbols_, number + 1);
     if (is_one_character(text)) {
       const char32_t character = decode_utf8(text.data());
       if (character < symbol_of_character_.size()) {
@@ -98,61 +134,7 @@ BpeVocabulary::BpeVocabulary(const SentencePieceModel& model)
       }
     }
   }
-
-  std::vector<float> scores;
-  for (const Piece& piece : model.pieces) {
-    scores.push_back(piece.score);
-  }
-  std::sort(scores.begin(), scores.end(), std::greater<>());
-  scores.erase(std::unique(scores.begin(), scores.end()), scores.end());
-  for (const Piece& piece : model.pieces) {
-    const auto place =
-        std::lower_bound(scores.begin(), scores.end(), piece.score, std::greater<>());
-    rank_of_symbol_.push_back(static_cast<std::uint32_t>(place - scores.begin()));
-  }
-
-  // Every way to put a piece together out of two symbols.
-  const auto for_each_merge = [&](const auto& use) {
-    for (std::size_t id = 0; id < model.pieces.size(); ++id) {
-      if (!can_be_merged(model.pieces[id])) {
-        continue;
-      }
-      const std::string text = with_spaces(model.pieces[id].text);
-      for (std::size_t at = utf8_length(text[0]); at < text.size(); at += utf8_length(text[at])) {
-        const auto left = numbers.find(text.substr(0, at));
-        const auto right = numbers.find(text.substr(at));
-        if (left != numbers.end() && right != numbers.end()) {
-          use(left->second, right->second, static_cast<std::uint32_t>(id));
-        }
-      }
-    }
-  };
-  for_each_merge([this](std::uint32_t, std::uint32_t, std::uint32_t) { ++num_merges_; });
-  make_room(num_merges_);
-  for_each_merge([this](std::uint32_t left, std::uint32_t right, std::uint32_t symbol) {
-    add_merge(left, right, symbol);
-  });
-}
-
-void BpeVocabulary::make_room(std::size_t num_merges) {
-  const std::size_t num_slots = std::bit_ceil(std::max<std::size_t>(2 * num_merges, 2));
-  slot_memory_ = TableMemory(num_slots * sizeof(std::uint64_t));
-  slots_ = static_cast<std::uint64_t*>(slot_memory_.data());
-  std::fill_n(slots_, num_slots, kEmptySlot);
-  slot_mask_ = num_slots - 1;
-  filter_.assign(std::bit_ceil(num_merges / 8 + 1), 0);
-  filter_mask_ = filter_.size() - 1;
-}
-
-void BpeVocabulary::add_merge(std::uint32_t left, std::uint32_t right, std::uint32_t symbol) {
-  const std::uint64_t key = std::uint64_t{left} << kSymbolBits | right;
-  const std::uint64_t hash = key * 0x9E3779B97F4A7C15U;
-  filter_[hash >> 32U & filter_mask_] |= filter_bits(hash);
-  std::uint64_t slot = hash >> 20U & slot_mask_;
-  while (slots_[slot] != kEmptySlot) {
-    slot = (slot + 1) & slot_mask_;
-  }
-  slots_[slot] = key << kSymbolBits | symbol;
+  pairs_ = PairTable(pairs_of_symbols(model, id_of_symbol_, numbers), ranks(model, id_of_symbol_));
 }
 
 TokenId* BpeVocabulary::append_unknown(std::string_view character, TokenId* to) const {
@@ -167,8 +149,8 @@ TokenId* BpeVocabulary::append_unknown(std::string_view character, TokenId* to) 
 }
 
 std::size_t BpeVocabulary::table_bytes() const {
-  return slot_memory_.size() + sizeof(std::uint64_t) * filter_.size() +
-         sizeof(std::uint32_t) * (symbol_of_character_.size() + rank_of_symbol_.size());
+  return pairs_.bytes() +
+         sizeof(std::uint32_t) * (symbol_of_character_.size() + id_of_symbol_.size());
 }
 
 }  // namespace penstock

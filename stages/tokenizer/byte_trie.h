@@ -24,7 +24,7 @@ class ByteTrie {
   static constexpr std::size_t kMostNodes = std::size_t{1} << 22U;
 
   struct Entry {
-    std::string_view key;    // not empty
+    std::string_view key;     // not empty
     std::uint32_t value = 0;  // not kNoValue
   };
   struct Match {
@@ -48,8 +48,10 @@ class ByteTrie {
   }
   // The value of the key that ends at `node`, or kNoValue.
   std::uint32_t value(Node node) const noexcept { return links_[node].value; }
-  // Puts something else there, which may well mean something at nodes without a key.
-  void set_value(Node node, std::uint32_t value) noexcept { links_[node].value = value; }
+  // The offset of a node, from bit kOffsetShift on, and its label in the bits of kLabelMask.
+  static constexpr unsigned kOffsetShift = 10;
+  static constexpr std::uint32_t kLabelMask = 0x1FF;
+  std::uint32_t link(Node node) const noexcept { return links_[node].bits; }
 
   // The longest key that `text` begins with.
   Match longest_prefix(std::string_view text) const noexcept;
@@ -59,9 +61,7 @@ class ByteTrie {
  private:
   friend class ByteTrieBuilder;
 
-  static constexpr unsigned kOffsetShift = 10;
   static constexpr std::uint32_t kUnused = 0x100;  // a label that no byte has
-  static constexpr std::uint32_t kLabelMask = 0x1FF;
 
   struct Link {
     std::uint32_t bits = kUnused;

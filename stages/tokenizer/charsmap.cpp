@@ -28,8 +28,8 @@ Charsmap::Charsmap(std::string_view bytes) {
   const std::size_t array_bytes = bytes.size() < kUnitBytes ? 0 : read_unit(bytes, 0);
   if (array_bytes < kUnitBytes || array_bytes > bytes.size() - kUnitBytes) {
     throw ModelRefused("its precompiled_charsmap is damaged: it has " +
-                             std::to_string(bytes.size()) + " bytes and claims " +
-                             std::to_string(array_bytes) + " for its double array");
+                       std::to_string(bytes.size()) + " bytes and claims " +
+                       std::to_string(array_bytes) + " for its double array");
   }
   units_.reserve(array_bytes / kUnitBytes);
   for (std::size_t i = 0; i < array_bytes / kUnitBytes; ++i) {
@@ -140,8 +140,7 @@ struct Charsmap::Walk {
     }
     const bool has_rule = (unit & kHasValue) != 0;
     if (has_rule && !is_utf8(charsmap.replacement_at(position))) {
-      throw ModelRefused(
-          "its precompiled_charsmap has a replacement that is not valid UTF-8");
+      throw ModelRefused("its precompiled_charsmap has a replacement that is not valid UTF-8");
     }
     const bool is_replaced = !continues && has_rule;
     if (continues || is_replaced) {

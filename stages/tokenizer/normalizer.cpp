@@ -13,15 +13,16 @@
 
 // The library's algorithm, with a space where it has U+2581: at every place of the text, a
 // user-defined symbol stands for itself, else the longest rule of the charsmap applies, else a
-// character is copied. Where extra white space is removed, spaces at the front of what comes out are
-// left out when what came out before ended with one, or nothing did, and at the end of the text all
-// trailing ones are taken back. (A U+2581 in the text is not a space to the first part of this, but
-// is to the second.)
+// character is copied. Where extra white space is removed, spaces at the front of what comes out
+// are left out when what came out before ended with one, or nothing did, and at the end of the text
+// all trailing ones are taken back. (A U+2581 in the text is not a space to the first part of this,
+// but is to the second.)
 namespace penstock {
 namespace {
 
 constexpr char32_t kSpaceSymbolCodePoint = 0x2581;
 constexpr char32_t kAsciiEnd = 0x80;
+constexpr std::size_t kLongestUserDefined = 64;
 constexpr std::size_t kBlock = TextKernels::kBlockBytes;
 
 std::string_view between(const char* begin, const char* end) {
@@ -85,13 +86,15 @@ class Normalizer::Run {
   }
 
  private:
-  // Where a block can be copied up to, and whether the character there needs a step.
+  // Where a block can be copied up to, and what is to be done with the character there.
+  enum class Next { kBlock, kStep, kUnknown };
   struct Stop {
     std::size_t index;
-    bool needs_step;
+    Next next;
   };
 
-  // Copies up to 64 bytes, or up to a character that needs a step of its own, and does that.
+  // Copies up to 64 bytes, or up to a character that is not copied, and does what is to be done
+  // with that.
   void do_block() {
     const auto left = static_cast<std::size_t>(end_ - in_);
     const std::size_t size = std::min(left, kBlock);
@@ -108,13 +111,15 @@ class Normalizer::Run {
     MappedBlock masks = normalizer_.kernels_.map_block(normalizer_.mapping_, block, mapped);
     masks.special &= first_bits(size);
     Stop stop = find_stop(masks, block, size);
-    if (!stop.needs_step && stop.index < left && stop.index > 0 &&
+    if (stop.next == Next::kBlock && stop.index < left && stop.index > 0 &&
         has_flag(decode_utf8(block + stop.index), kContinues)) {
-      stop = {previous_character(block, stop.index), true};
+      stop = {previous_character(block, stop.index), Next::kStep};
     }
     copy(mapped, masks.spaces, stop.index);
-    if (stop.needs_step) {
+    if (stop.next == Next::kStep) {
       do_step();
+    } else if (stop.next == Next::kUnknown) {
+      do_unknown();
     }
   }
 
@@ -136,15 +141,18 @@ class Normalizer::Run {
         break;
       }
       if (index + utf8_length(block[index]) > kBlock) {
-        return {index, false};
+        return {index, Next::kBlock};
       }
       const std::uint8_t flags = normalizer_.flags_[decode_utf8(block + index)];
+      if (flags == kUnknown) {
+        return {index, Next::kUnknown};
+      }
       if (flags != 0) {
         const bool goes_back = (flags & kContinues) != 0 && index > 0;
-        return {goes_back ? previous_character(block, index) : index, true};
+        return {goes_back ? previous_character(block, index) : index, Next::kStep};
       }
     }
-    return {stop, masks.special != 0};
+    return {stop, masks.special != 0 ? Next::kStep : Next::kBlock};
   }
 
   // The first `size` bytes of a mapped block, without the spaces that are to be left out.
@@ -168,6 +176,22 @@ class Normalizer::Run {
     std::memcpy(out_, mapped + begin, kBlock);
     out_ += size - begin;
     in_ += size;
+  }
+
+  // A run of unknown characters, but for one that what follows may combine with.
+  void do_unknown() {
+    std::uint8_t flags = kUnknown;
+    do {
+      const char* const next = in_ + utf8_length(*in_);
+      flags = next < end_ ? normalizer_.flags_[decode_utf8(next)] : 0;
+      if ((flags & kContinues) != 0) {
+        do_step();
+        return;
+      }
+      *out_++ = *normalizer_.unknown_;
+      in_ = next;
+    } while (flags == kUnknown);
+    after_space_ = false;
   }
 
   void do_step() {
@@ -200,22 +224,45 @@ class Normalizer::Run {
   bool after_space_;  // a space that comes next is left out
 };
 
-Normalizer::Normalizer(const SentencePieceModel& model, TextKernels kernels)
+Normalizer::Normalizer(const SentencePieceModel& model,
+                       TextKernels kernels,
+                       std::optional<char> unknown)
     : kernels_(kernels),
+      unknown_(unknown),
       add_prefix_(model.normalizer.add_dummy_prefix && !model.treat_whitespace_as_suffix),
       add_suffix_(model.normalizer.add_dummy_prefix && model.treat_whitespace_as_suffix),
-      removes_spaces_(model.normalizer.remove_extra_whitespaces) {
+      removes_spaces_(model.normalizer.remove_extra_whitespaces),
+      flags_(unknown ? kUnknown : 0) {
   if (!model.normalizer.escape_whitespaces) {
     throw ModelRefused("it does not stand U+2581 for spaces");
   }
   if (!model.normalizer.charsmap.empty()) {
     charsmap_ = Charsmap(model.normalizer.charsmap);
   }
-  copies_ = charsmap_.empty() && !removes_spaces_;
+  copies_ = charsmap_.empty() && !removes_spaces_ && !unknown;
+  keep_known(model);
   add_user_defined(model);
   add_charsmap_roles();
   flags_.add(kSpaceSymbolCodePoint, kNeedsStep);
   fill_mapping();
+}
+
+void Normalizer::keep_known(const SentencePieceModel& model) {
+  if (!unknown_) {
+    return;
+  }
+  for (char32_t character = 0; character < kAsciiEnd; ++character) {
+    flags_.remove(character, kUnknown);
+  }
+  flags_.remove(kSpaceSymbolCodePoint, kUnknown);
+  for (const Piece& piece : model.pieces) {
+    std::string_view rest = is_utf8(piece.text) ? std::string_view(piece.text) : "";
+    while (!rest.empty()) {
+      const Utf8Character first = first_utf8_character(rest);
+      flags_.remove(first.code_point, kUnknown);
+      rest.remove_prefix(first.length);
+    }
+  }
 }
 
 // The text is only looked at for a user-defined symbol where that can make a difference: where it
@@ -229,6 +276,10 @@ void Normalizer::add_user_defined(const SentencePieceModel& model) {
     }
     if (!is_utf8(piece.text) || piece.text.find('\0') != std::string::npos) {
       throw ModelRefused("a user-defined symbol is not valid UTF-8 or has a zero byte");
+    }
+    // The library sees at most 64 symbols that a text begins with.
+    if (piece.text.size() > kLongestUserDefined) {
+      throw ModelRefused("a user-defined symbol is longer than 64 bytes");
     }
     const Utf8Character first = first_utf8_character(piece.text);
     const bool has_space = piece.text.find(' ') != std::string::npos;
@@ -290,8 +341,8 @@ Normalizer::Step Normalizer::step(std::string_view text) const {
   return {text.substr(0, length), length};
 }
 
-// The library does this first. It makes a difference where the model puts a suffix behind texts, but
-// not behind those without anything else.
+// The library does this first. It makes a difference where the model puts a suffix behind texts,
+// but not behind those without anything else.
 std::string_view Normalizer::without_leading_spaces(std::string_view text) const {
   while (!text.empty()) {
     const Step first = step(text);

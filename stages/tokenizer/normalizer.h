@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "pipeline/byte_buffer.h"
@@ -19,11 +20,15 @@ namespace penstock {
 // result, and in pieces, both are U+2581.) Immutable: every thread may use the same one.
 class Normalizer {
  public:
-  // Throws ModelRefused for a model whose rules cannot be followed to the letter, or are damaged.
-  Normalizer(const SentencePieceModel& model, TextKernels kernels);
+  // Where all characters that no piece has are the same to who reads the result, `unknown` may
+  // stand for them: an ASCII character that is one itself. (It need not stand for all.) Throws
+  // ModelRefused for a model whose rules cannot be followed to the letter, or are damaged.
+  Normalizer(const SentencePieceModel& model,
+             TextKernels kernels,
+             std::optional<char> unknown = std::nullopt);
 
-  // Before the result there is a byte, which means nothing: some that go through it look at the byte
-  // before each one.
+  // Before the result there is a byte, which means nothing: some that go through it look at the
+  // byte before each one.
   static constexpr std::size_t kMargin = 1;
 
   // Returns the result, which `buffer` holds. `text` is valid UTF-8.
@@ -38,11 +43,13 @@ class Normalizer {
     std::size_t length = 0;  // of the text that it stands for
   };
 
-  // How a character is treated, by its flags. One without any is copied, unless the character behind
-  // it has kContinues: then the two may be replaced together.
+  // How a character is treated, by its flags. One without any is copied, unless the character
+  // behind it has kContinues: then the two may be replaced together.
   static constexpr std::uint8_t kNeedsStep = 1;
   static constexpr std::uint8_t kContinues = 2;
+  static constexpr std::uint8_t kUnknown = 4;  // unknown_ stands for it
 
+  void keep_known(const SentencePieceModel& model);
   void add_user_defined(const SentencePieceModel& model);
   void add_charsmap_roles();
   void fill_mapping();
@@ -50,6 +57,7 @@ class Normalizer {
   std::string_view without_leading_spaces(std::string_view text) const;
 
   const TextKernels kernels_;
+  const std::optional<char> unknown_;
   Charsmap charsmap_;
   ByteTrie user_defined_;
   bool has_user_defined_ = false;

@@ -19,6 +19,8 @@ class SplitProof {
   // The pieces that may become part of the result; those that are not valid UTF-8 match no text and
   // are left out.
   explicit SplitProof(const std::vector<std::string_view>& pieces);
+  // Keeps `before` and `after` together where a text has them side by side, as a piece would.
+  void keep_together(char32_t before, char32_t after) { add_pair(before, after); }
 
   // Whether no piece holds `before` directly before `after`. May say no where yes would be true,
   // never the other way round.

@@ -1,5 +1,6 @@
 #include "stages/tokenizer/text_kernels.h"
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <stdexcept>
@@ -44,6 +45,53 @@ MappedBlock map_block(const AsciiMapping& mapping, const char* text, char* to) {
     block.leads |= static_cast<unsigned char>(byte) >= 0xC0 ? bit : 0;
   }
   return block;
+}
+
+std::size_t list_cuts(const std::uint64_t* cuts,
+                      std::size_t num_blocks,
+                      std::uint32_t first,
+                      std::uint32_t* to) {
+  return list_cuts_of(cuts, num_blocks, first, to);
+}
+
+template <typename Id>
+void make_words_with(const char* text,
+                     const std::uint32_t* begins,
+                     std::size_t num_words,
+                     const typename WordLoops<Id>::Table& table,
+                     BatchWord* words) {
+  make_words(text, begins, num_words, table, words);
+}
+
+template <typename Id>
+std::size_t find_words_with(const BatchWord* words,
+                            std::size_t num_words,
+                            const typename WordLoops<Id>::Table& table,
+                            const WordIds<Id, 16>** found,
+                            std::uint32_t* missing) {
+  return find_words(words, num_words, table, found, missing);
+}
+
+template <typename Id>
+Emitted emit_words_with(const WordIds<Id, 16>* const* found, std::size_t num_words, TokenId* to) {
+  return emit_words(found, num_words, to);
+}
+
+template <typename Id>
+WordLoops<Id> loops() {
+  return {&make_words_with<Id>, &find_words_with<Id>, &emit_words_with<Id>};
+}
+
+void merge(const PairTable& pairs, MergeLane* lanes, std::size_t num_lanes) {
+  merge_lanes_with(pairs, lanes, num_lanes, [](const MergeLane& lane, std::uint32_t num_symbols) {
+    const std::uint32_t* const order = lane.order.data() + MergeLane::kFirst;
+    return *std::min_element(order, order + num_symbols);
+  });
+}
+
+TextKernels kernels() {
+  return {
+      &mark_cuts, &map_block, &list_cuts, &merge, {loops<std::uint16_t>(), loops<std::uint32_t>()}};
 }
 
 }  // namespace portable
@@ -94,7 +142,7 @@ std::vector<std::string> simd_levels() {
 
 TextKernels text_kernels(std::string_view simd_level) {
   if (simd_level == kPortable) {
-    return {&portable::mark_cuts, &portable::map_block};
+    return portable::kernels();
   }
   for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
     if (has_vectors(target) && (simd_level.empty() || simd_level == hwy::TargetName(target))) {

@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "stages/tokenizer/ascii_mapping.h"
 #include "stages/tokenizer/byte_classes.h"
+#include "stages/tokenizer/merge_lane.h"
+#include "stages/tokenizer/word_batch.h"
 
 namespace penstock {
 
@@ -24,6 +27,26 @@ struct MappedBlock {
   std::uint64_t leads = 0;    // first bytes of characters that are not ASCII
 };
 
+// The loops of word_batch.h for one width of ids.
+template <typename Id>
+struct WordLoops {
+  using Table = WordTable<WordKey<2>, WordIds<Id, 16>>;
+
+  void (*make_words)(const char* text,
+                     const std::uint32_t* begins,
+                     std::size_t num_words,
+                     const Table& table,
+                     BatchWord* words) = nullptr;
+  std::size_t (*find_words)(const BatchWord* words,
+                            std::size_t num_words,
+                            const Table& table,
+                            const WordIds<Id, 16>** found,
+                            std::uint32_t* missing) = nullptr;
+  Emitted (*emit_words)(const WordIds<Id, 16>* const* found,
+                        std::size_t num_words,
+                        TokenId* to) = nullptr;
+};
+
 // Kernels compiled for one level of SIMD instructions.
 struct TextKernels {
   static constexpr std::size_t kBlockBytes = 64;
@@ -34,9 +57,17 @@ struct TextKernels {
                     const char* text,
                     std::size_t num_blocks,
                     BlockMarks* marks) = nullptr;
-  // Writes kBlockBytes bytes of text, mapped, to `to`. What is not ASCII, and what is special, stays
-  // as it is.
+  // Writes kBlockBytes bytes of text, mapped, to `to`. What is not ASCII, and what is special,
+  // stays as it is.
   MappedBlock (*map_block)(const AsciiMapping& mapping, const char* text, char* to) = nullptr;
+  // As in word_batch.h.
+  std::size_t (*list_cuts)(const std::uint64_t* cuts,
+                           std::size_t num_blocks,
+                           std::uint32_t first,
+                           std::uint32_t* to) = nullptr;
+  // Merges each of some words as far as it goes.
+  void (*merge)(const PairTable& pairs, MergeLane* lanes, std::size_t num_lanes) = nullptr;
+  std::tuple<WordLoops<std::uint16_t>, WordLoops<std::uint32_t>> loops;
 };
 
 // The levels that this machine has, the best one first; the last one is "portable", which needs

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
+#include <cmath>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,6 +14,7 @@
 #include "stages/tokenizer/unigram_score.h"
 #include "stages/tokenizer/unigram_word.h"
 #include "stages/tokenizer/utf8_decoding.h"
+#include "stages/tokenizer/word_batch.h"
 #include "stages/tokenizer/word_table.h"
 
 namespace penstock {
@@ -24,20 +25,14 @@ constexpr std::size_t kBlockBytes = TextSplitter::kBlockBytes;
 // memory has come when it is needed, few enough to stay in the nearest cache.
 constexpr std::size_t kBatchBlocks = 16;
 constexpr std::size_t kMaxBatchWords = kBatchBlocks * kBlockBytes + 1;
+// Some that kernels write behind what they list.
+constexpr std::size_t kSpareBegins = 8;
 // Longer texts are left to the library: positions have 32 bits, and normalization makes texts up to
 // twenty times as long.
 constexpr std::size_t kMaxTextBytes = std::size_t{1} << 27;
 constexpr std::size_t kKeptTextBytes = std::size_t{1} << 20;
 // Of a longer text without a cut nothing is proved: the errors of its own sums would count.
 constexpr std::size_t kMaxProvedBytes = std::size_t{1} << 16;
-
-// One part of a text, and where to look for it.
-struct Word {
-  WordKey<2> key;
-  std::uint32_t hash;
-  std::uint32_t begin;
-  std::uint32_t size;
-};
 
 class UnigramEncoder final : public Encoder {
  public:
@@ -62,6 +57,7 @@ class UnigramEncoder final : public Encoder {
     if (text_.empty()) {
       return;
     }
+    engine_.rare_symbols().find(text_, symbols_);
     reserve_ids();
     encode_text();
     append_to(ids);
@@ -94,6 +90,7 @@ class UnigramEncoder final : public Encoder {
   void encode_text() {
     num_ids_ = 0;
     has_unknown_ = 0;
+    first_symbol_ = 0;
     score_.begin_document();
     const std::size_t num_blocks = (text_.size() + kBlockBytes - 1) / kBlockBytes;
     begins_[0] = 0;
@@ -101,12 +98,10 @@ class UnigramEncoder final : public Encoder {
     for (std::size_t block = 0; block < num_blocks; block += kBatchBlocks) {
       const std::size_t here = std::min(kBatchBlocks, num_blocks - block);
       mark(block, here);
-      for (std::size_t i = 0; i < here; ++i) {
-        const auto base = static_cast<std::uint32_t>((block + i) * kBlockBytes);
-        for (std::uint64_t cuts = cuts_[i]; cuts != 0; cuts &= cuts - 1) {
-          begins_[num_begins++] = base + static_cast<std::uint32_t>(std::countr_zero(cuts));
-        }
-      }
+      num_begins += engine_.kernels().list_cuts(cuts_.data(),
+                                                here,
+                                                static_cast<std::uint32_t>(block * kBlockBytes),
+                                                begins_.data() + num_begins);
       encode_words(num_begins - 1);
       begins_[0] = begins_[num_begins - 1];
       num_begins = 1;
@@ -125,36 +120,58 @@ class UnigramEncoder final : public Encoder {
     if (end > text_.size()) {
       cuts_[num_blocks - 1] &= ~std::uint64_t{0} >> (end - text_.size());
     }
+    clear_cuts_in_symbols(block * kBlockBytes, end);
+  }
+
+  void clear_cuts_in_symbols(std::size_t begin, std::size_t end) {
+    while (first_symbol_ < symbols_.size() && symbols_[first_symbol_].end <= begin) {
+      ++first_symbol_;
+    }
+    for (std::size_t i = first_symbol_; i < symbols_.size() && symbols_[i].begin < end; ++i) {
+      const std::size_t last = std::min<std::size_t>(symbols_[i].end, end);
+      for (std::size_t at = std::max<std::size_t>(symbols_[i].begin + 1, begin); at < last; ++at) {
+        cuts_[(at - begin) / kBlockBytes] &= ~(std::uint64_t{1} << at % kBlockBytes);
+      }
+    }
   }
 
   // The words from begins_[i] to begins_[i + 1], for each i below `num_words`.
   void encode_words(std::size_t num_words) {
+    make_words(text_.data(), begins_.data(), num_words, words_, batch_.data());
     for (std::size_t i = 0; i < num_words; ++i) {
-      Word& word = batch_[i];
-      word.begin = begins_[i];
-      word.size = begins_[i + 1] - word.begin;
-      const std::size_t key_size = std::min<std::size_t>(word.size, WordKey<2>::kMaxBytes);
-      word.key = make_word_key<2>(text_.data() + word.begin, key_size);
-      // A size that no word in the table has.
-      word.key.parts[1] |= word.size > WordKey<2>::kMaxBytes ? std::uint64_t{0xFF} << 56U : 0U;
-      word.hash = hash_of(word.key);
-      __builtin_prefetch(&words_.bucket(word.hash));
-    }
-    for (std::size_t i = 0; i < num_words; ++i) {
-      const Word& word = batch_[i];
-      const auto& entries = words_.bucket(word.hash).entries;
-      const bool is_second = entries[1].key == word.key;
-      const bool is_there = is_second || entries[0].key == word.key;
-      const ShortIds& found = entries[is_second ? 1 : 0].value;
-      if (is_there && score_.is_below(found.exponent())) {
-        emit(found);
-      } else {
-        encode_other(text_.substr(word.begin, word.size), word.key, word.hash);
+      i = emit_words(i, num_words);
+      if (i < num_words) {
+        encode_other(batch_[i]);
       }
     }
     if (score_.is_due(num_ids_)) {
       score_.exact(ids_.get(), num_ids_);
     }
+  }
+
+  // From word `first` on, up to one whose ids are not in the table, or not for the score that there
+  // is now. Returns its number.
+  std::size_t emit_words(std::size_t first, std::size_t num_words) {
+    TokenId* end = ids_.get() + num_ids_;
+    std::uint64_t bound = score_.bound();
+    std::uint32_t has_unknown = has_unknown_;
+    std::size_t i = first;
+    for (; i < num_words; ++i) {
+      const BatchWord& word = batch_[i];
+      const ShortIds* const found =
+          ShortTable::find_to_front(words_.bucket_at(word.bucket), word.key);
+      if (found == nullptr || !UnigramScore::is_below(bound, found->exponent())) {
+        break;
+      }
+      found->copy_to(end);
+      end += found->num_ids();
+      bound += found->step();
+      has_unknown |= found->has_unknown();
+    }
+    num_ids_ = static_cast<std::size_t>(end - ids_.get());
+    score_.set_bound(bound);
+    has_unknown_ = has_unknown;
+    return i;
   }
 
   template <typename Ids>
@@ -165,14 +182,19 @@ class UnigramEncoder final : public Encoder {
     has_unknown_ |= word.has_unknown();
   }
 
-  // A word that is not in the table of short words, or not for the score that there is now.
-  void encode_other(std::string_view word, const WordKey<2>& key, std::uint32_t hash) {
+  // A word whose ids are not in the table of short words, or not for the score that there is now.
+  void encode_other(const BatchWord& place) {
+    const std::string_view word = text_.substr(place.begin, place.size);
+    if (word[0] == engine_.unknown()) {
+      emit_unknown(word.size());
+      return;
+    }
     const bool is_short = word.size() <= WordKey<2>::kMaxBytes;
     if (is_short) {
-      ShortTable::Bucket& bucket = words_.bucket(hash);
-      const ShortIds* const found = ShortTable::find(bucket, key);
+      ShortTable::Bucket& bucket = words_.bucket_at(place.bucket);
+      const ShortIds* const found = ShortTable::find_to_front(bucket, place.key);
       if (found == nullptr) {
-        encode_unseen(word, words_, bucket, key);
+        encode_unseen(word, words_, bucket, place.key);
         return;
       }
       if (found->has_ids()) {
@@ -188,7 +210,7 @@ class UnigramEncoder final : public Encoder {
     }
     const WordKey<4> long_key = make_word_key<4>(word.data(), word.size());
     LongTable::Bucket& bucket = long_words_.bucket(hash_of(long_key));
-    const LongIds* const found = LongTable::find(bucket, long_key);
+    const LongIds* const found = LongTable::find_to_front(bucket, long_key);
     if (found == nullptr) {
       encode_unseen(word, long_words_, bucket, long_key);
     } else if (found->has_ids() && score_.is_below(found->exponent())) {
@@ -200,8 +222,23 @@ class UnigramEncoder final : public Encoder {
     }
   }
 
+  // There is one path of unknown characters, so nothing is to be proved.
+  void emit_unknown(std::size_t num_characters) {
+    std::fill_n(ids_.get() + num_ids_, num_characters, unknown());
+    num_ids_ += num_characters;
+    has_unknown_ = 1;
+    score_.raise_bound(UnigramScore::step_of(static_cast<double>(num_characters) *
+                                             std::abs(engine_.lattice().unknown_score())));
+    if (score_.is_due(num_ids_)) {
+      score_.exact(ids_.get(), num_ids_);
+    }
+  }
+
   // A long word in parts, if there are characters side by side in it as in no piece.
   bool encode_parts(std::string_view word) {
+    if (!symbols_.empty()) {
+      return false;  // there may be one in the word
+    }
     std::size_t begin = 0;
     char32_t before = decode_utf8(word.data());
     for (std::size_t at = utf8_length(word[0]); at < word.size(); at += utf8_length(word[at])) {
@@ -220,17 +257,18 @@ class UnigramEncoder final : public Encoder {
   }
 
   void encode_part(std::string_view part) {
-    const std::size_t key_size = std::min<std::size_t>(part.size(), WordKey<2>::kMaxBytes);
-    const WordKey<2> key = make_word_key<2>(part.data(), key_size);
-    const std::uint32_t hash = hash_of(key);
-    if (part.size() == key_size) {
-      const ShortIds* const found = ShortTable::find(words_.bucket(hash), key);
-      if (found != nullptr && score_.is_below(found->exponent())) {
-        emit(*found);
-        return;
-      }
+    const std::array<std::uint32_t, 2> begins = {
+        static_cast<std::uint32_t>(part.data() - text_.data()),
+        static_cast<std::uint32_t>(part.data() - text_.data() + part.size())};
+    BatchWord word;
+    make_words(text_.data(), begins.data(), 1, words_, &word);
+    const ShortIds* const found =
+        ShortTable::find_to_front(words_.bucket_at(word.bucket), word.key);
+    if (found != nullptr && score_.is_below(found->exponent())) {
+      emit(*found);
+    } else {
+      encode_other(word);
     }
-    encode_other(part, key, hash);
   }
 
   template <typename Table, typename Key>
@@ -238,62 +276,76 @@ class UnigramEncoder final : public Encoder {
                      Table& table,
                      typename Table::Bucket& bucket,
                      const Key& key) {
+    find_path(word);
+    remember(table, bucket, key, path_, proofs_);
+    use_path(word);
+  }
+
+  template <typename Table, typename Key>
+  void remember(Table& table,
+                typename Table::Bucket& bucket,
+                const Key& key,
+                const std::vector<TokenId>& path,
+                const std::vector<UnigramLattice::Proof>& proofs) {
     using Ids = std::remove_cvref_t<decltype(bucket.entries[0].value)>;
-    path_.clear();
     UnigramLattice::Proof all;
-    for (std::size_t begin = 0; begin < word.size();) {
-      UnigramLattice::Proof proof;
-      begin += engine_.lattice().best_path(word.substr(begin), workspace_, path_, proof);
+    for (const UnigramLattice::Proof& proof : proofs) {
       all.exponent = std::min(all.exponent, proof.exponent);
       all.deepest = std::max(all.deepest, all.sum + proof.deepest);
       all.sum += proof.sum;
     }
     const std::uint64_t step = UnigramScore::step_of(all.sum);
-    if (step <= Ids::kMaxStep && UnigramScore::deepest_of(all.deepest, Key::kMaxBytes) <=
-                                     UnigramScore::kSlack) {
-      table.insert(bucket, key, Ids(path_, all.exponent, static_cast<std::uint32_t>(step), unknown()));
+    if (step <= Ids::kMaxStep &&
+        UnigramScore::deepest_of(all.deepest, Key::kMaxBytes) <= UnigramScore::kSlack) {
+      table.insert_behind(
+          bucket, key, Ids(path, all.exponent, static_cast<std::uint32_t>(step), unknown()));
     }
-    use_path(word, all);
   }
 
-  // From one place that no piece crosses to the next.
   void encode_uncached(std::string_view word) {
-    while (!word.empty()) {
-      path_.clear();
-      UnigramLattice::Proof proof;
-      const std::size_t length = engine_.lattice().best_path(word, workspace_, path_, proof);
-      use_path(word.substr(0, length), proof);
-      word.remove_prefix(length);
+    find_path(word);
+    use_path(word);
+  }
+
+  void find_path(std::string_view word) {
+    path_.clear();
+    proofs_.clear();
+    engine_.lattice().best_path(word, workspace_, path_, proofs_);
+  }
+
+  // The parts of path_ whose proofs hold here; for the others the path that the library's
+  // arithmetic leads to.
+  void use_path(std::string_view word) {
+    const TokenId* ids = path_.data();
+    for (const UnigramLattice::Proof& proof : proofs_) {
+      const std::uint64_t deepest = UnigramScore::deepest_of(proof.deepest, proof.num_bytes);
+      const auto exponent = static_cast<unsigned>(std::max(proof.exponent, 0));
+      if (proof.num_bytes <= kMaxProvedBytes && score_.is_below(exponent, deepest)) {
+        append_ids(ids, proof.num_ids);
+        score_.raise_bound(UnigramScore::step_of(proof.sum));
+      } else {
+        encode_rounded(word.substr(0, proof.num_bytes));
+      }
       if (score_.is_due(num_ids_)) {
         score_.exact(ids_.get(), num_ids_);
       }
+      ids += proof.num_ids;
+      word.remove_prefix(proof.num_bytes);
     }
-  }
-
-  // path_ if its proof holds here, else the path that the library's arithmetic leads to.
-  void use_path(std::string_view word, const UnigramLattice::Proof& proof) {
-    const std::uint64_t deepest = UnigramScore::deepest_of(proof.deepest, word.size());
-    const auto exponent = static_cast<unsigned>(std::max(proof.exponent, 0));
-    if (word.size() > kMaxProvedBytes || !score_.is_below(exponent, deepest)) {
-      encode_rounded(word);
-      return;
-    }
-    append_path();
-    score_.raise_bound(UnigramScore::step_of(proof.sum));
   }
 
   void encode_rounded(std::string_view word) {
     const float before = score_.exact(ids_.get(), num_ids_);
-    path_.clear();
-    const float after = engine_.lattice().rounded_path(word, before, workspace_, path_);
-    append_path();
+    rounded_path_.clear();
+    const float after = engine_.lattice().rounded_path(word, before, workspace_, rounded_path_);
+    append_ids(rounded_path_.data(), rounded_path_.size());
     score_.set(after, num_ids_);
   }
 
-  void append_path() {
-    for (const TokenId id : path_) {
-      ids_[num_ids_++] = id;
-      has_unknown_ |= id == unknown() ? 1 : 0;
+  void append_ids(const TokenId* ids, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i) {
+      ids_[num_ids_++] = ids[i];
+      has_unknown_ |= ids[i] == unknown() ? 1 : 0;
     }
   }
 
@@ -348,6 +400,8 @@ class UnigramEncoder final : public Encoder {
   LongTable long_words_;
   UnigramLattice::Workspace workspace_;
   std::vector<TokenId> path_;
+  std::vector<UnigramLattice::Proof> proofs_;  // of its parts
+  std::vector<TokenId> rounded_path_;
 
   // Of the text that is being encoded.
   ByteBuffer buffer_;
@@ -359,9 +413,11 @@ class UnigramEncoder final : public Encoder {
   std::size_t num_ids_ = 0;
   std::uint32_t has_unknown_ = 0;
   std::array<std::uint64_t, kBatchBlocks> cuts_;
+  std::vector<RareSymbols::Place> symbols_;
+  std::size_t first_symbol_ = 0;  // those before it have ended
   std::vector<BlockMarks> scratch_;
-  std::array<std::uint32_t, kMaxBatchWords + 1> begins_;
-  std::array<Word, kMaxBatchWords> batch_;
+  std::array<std::uint32_t, kMaxBatchWords + 1 + kSpareBegins> begins_;
+  std::array<BatchWord, kMaxBatchWords> batch_;
 };
 
 }  // namespace

@@ -1,12 +1,15 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "stages/tokenizer/fast_engine.h"
 #include "stages/tokenizer/normalizer.h"
+#include "stages/tokenizer/rare_symbols.h"
 #include "stages/tokenizer/split_proof.h"
 #include "stages/tokenizer/text_splitter.h"
 #include "stages/tokenizer/unigram_lattice.h"
@@ -27,17 +30,25 @@ class UnigramEngine final : public FastEngine {
   std::string summary() const override;
   std::string report() const override;
 
+  const TextKernels& kernels() const { return kernels_; }
   const Normalizer& normalizer() const { return normalizer_; }
   const UnigramLattice& lattice() const { return lattice_; }
+  const RareSymbols& rare_symbols() const { return rare_symbols_; }
+  // For texts without rare symbols.
   const SplitProof& proof() const { return proof_; }
   const TextSplitter& splitter() const { return splitter_; }
+  // Normalized texts have this for most unknown characters, runs of which are words. Nothing where
+  // unknown characters become the ids of their bytes.
+  std::optional<char> unknown() const { return unknown_; }
   // The id of each byte where unknown characters become those of their bytes, else null.
   const TokenId* byte_ids() const { return byte_fallback_ ? byte_ids_.data() : nullptr; }
 
  private:
   const TextKernels kernels_;
+  const std::optional<char> unknown_;
   const Normalizer normalizer_;
   const UnigramLattice lattice_;
+  const RareSymbols rare_symbols_;
   const SplitProof proof_;
   const TextSplitter splitter_;
   const bool byte_fallback_;

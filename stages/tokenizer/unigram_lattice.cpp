@@ -1,7 +1,6 @@
 #include "stages/tokenizer/unigram_lattice.h"
 
 #include <algorithm>
-#include <bit>
 #include <cfloat>
 #include <cmath>
 #include <limits>
@@ -26,10 +25,9 @@ constexpr float kUnknownPenalty = 10;
 // What user-defined symbols lack of the score of the best pieces.
 constexpr double kUserDefinedPenalty = 0.1;
 constexpr int kFloatDigits = 24;
-// The value of a trie's node at which no piece ends: minus infinity as a float.
-constexpr std::uint32_t kNoPiece = 0xFF800000U;
 // In magnitude; what comes from training is below 200.
 constexpr double kLargestScore = 1e6;
+constexpr int kEndingsAtOnce = 4;
 // The relative error of a sum of two doubles.
 constexpr double kDoubleError = DBL_EPSILON / 2;
 
@@ -48,52 +46,23 @@ int exponent_for(double unit) {
       exponent - 1 + kFloatDigits, UnigramLattice::kNever, UnigramLattice::kLargestExponent);
 }
 
-float score_of(std::uint32_t trie_value) {
-  return std::bit_cast<float>(trie_value);
+bool is_continuation(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
 }
 
 }  // namespace
 
 bool UnigramLattice::has(const Piece& piece) {
-  const bool has_type =
-      piece.type == PieceType::kNormal || piece.type == PieceType::kUserDefined;
+  const bool has_type = piece.type == PieceType::kNormal || piece.type == PieceType::kUserDefined;
   // A normalized text has no space but those that stand for U+2581.
   return has_type && piece.text.find(' ') == std::string::npos;
 }
 
 UnigramLattice::UnigramLattice(const SentencePieceModel& model) : unknown_id_(model.unknown_id) {
-  add_pieces(model);
   add_scores(model);
+  add_pieces(model);
 }
 
-void UnigramLattice::add_pieces(const SentencePieceModel& model) {
-  std::vector<std::string> texts;
-  texts.reserve(model.pieces.size());
-  lengths_.resize(model.pieces.size());
-  std::vector<ByteTrie::Entry> entries;
-  for (std::size_t id = 0; id < model.pieces.size(); ++id) {
-    const Piece& piece = model.pieces[id];
-    if (!has(piece)) {
-      continue;
-    }
-    if (piece.text.empty() || piece.text.find('\0') != std::string::npos ||
-        !is_utf8(piece.text)) {
-      throw ModelRefused("piece " + std::to_string(id) +
-                         " is empty, has a zero byte, or is not valid UTF-8");
-    }
-    texts.push_back(with_spaces(piece.text));
-    entries.push_back({texts.back(), static_cast<std::uint32_t>(id)});
-    lengths_[id] = static_cast<std::uint32_t>(texts.back().size());
-    longest_piece_ = std::max(longest_piece_, texts.back().size());
-  }
-  try {
-    trie_ = ByteTrie(std::move(entries));
-  } catch (const std::length_error& error) {
-    throw ModelRefused(error.what());
-  }
-}
-
-// Replaces the ids in the trie by scores.
 void UnigramLattice::add_scores(const SentencePieceModel& model) {
   float least = FLT_MAX;
   float greatest = FLT_MIN;
@@ -123,133 +92,181 @@ void UnigramLattice::add_scores(const SentencePieceModel& model) {
   if (!(largest_score_ < kLargestScore)) {
     throw ModelRefused("it has no normal piece, or one with the score " + std::to_string(least));
   }
-  ids_.resize(trie_.num_nodes());
-  for (ByteTrie::Node node = 0; node < trie_.num_nodes(); ++node) {
-    const std::uint32_t id = trie_.value(node);
-    const bool is_piece = id != ByteTrie::kNoValue;
-    ids_[node] = is_piece ? id : unknown_id_;
-    trie_.set_value(node, is_piece ? std::bit_cast<std::uint32_t>(static_cast<float>(scores_[id]))
-                                   : kNoPiece);
+}
+
+void UnigramLattice::add_pieces(const SentencePieceModel& model) {
+  std::vector<std::string> texts;
+  texts.reserve(model.pieces.size());
+  lengths_.resize(model.pieces.size());
+  std::vector<PieceAutomaton::Piece> pieces;
+  for (std::size_t id = 0; id < model.pieces.size(); ++id) {
+    const Piece& piece = model.pieces[id];
+    if (!has(piece)) {
+      continue;
+    }
+    if (piece.text.empty() || piece.text.find('\0') != std::string::npos || !is_utf8(piece.text)) {
+      throw ModelRefused("piece " + std::to_string(id) +
+                         " is empty, has a zero byte, or is not valid UTF-8");
+    }
+    if (piece.text.size() > PieceAutomaton::kLongestPiece) {
+      throw ModelRefused("piece " + std::to_string(id) + " has " +
+                         std::to_string(piece.text.size()) + " bytes");
+    }
+    texts.push_back(with_spaces(piece.text));
+    lengths_[id] = static_cast<std::uint32_t>(texts.back().size());
+    pieces.push_back({texts.back(), static_cast<TokenId>(id), static_cast<float>(scores_[id])});
+  }
+  try {
+    automaton_ = PieceAutomaton(pieces);
+  } catch (const std::length_error& error) {
+    throw ModelRefused(error.what());
   }
 }
 
-// Without a branch for whether a piece ends somewhere: minus infinity changes nothing.
-std::size_t UnigramLattice::best_path(std::string_view text,
-                                      Workspace& workspace,
-                                      std::vector<TokenId>& path,
-                                      Proof& proof) const {
-  std::vector<Node>& buffer = workspace.nodes_;
-  if (buffer.size() <= text.size()) {
-    buffer.resize(text.size() + 1);
+void UnigramLattice::best_path(std::string_view text,
+                               Workspace& workspace,
+                               std::vector<TokenId>& path,
+                               std::vector<Proof>& proofs) const {
+  if (workspace.nodes_.size() <= text.size()) {
+    workspace.nodes_.resize(text.size() + 1);
   }
-  Node* const nodes = buffer.data();
-  const auto relax = [](Node& node, double score, std::size_t begin, ByteTrie::Node trie_node) {
-    const bool is_better = score > node.best;
-    node.second = std::max(node.second, std::min(node.best, score));
-    node.best = std::max(node.best, score);
-    node.begin = is_better ? static_cast<std::uint32_t>(begin) : node.begin;
-    node.trie_node = is_better ? trie_node : node.trie_node;
-  };
-  nodes[0].best = 0;
-  std::size_t prepared = 0;  // the nodes up to here have been cleared
-  std::size_t reached = 0;   // the end of the piece that goes furthest
-  std::size_t num_characters = 0;
-  bool has_unknown = false;
-  double deepest = 0;
-  std::size_t begin = 0;
-  do {
-    for (const std::size_t end = std::min(text.size(), begin + longest_piece_); prepared < end;) {
-      ++prepared;
-      nodes[prepared] = {kNoPath, kNoPath, 0, kUnknown};
+  find_nodes(text, workspace);
+  const auto first_id = static_cast<std::ptrdiff_t>(path.size());
+  const auto first_proof = static_cast<std::ptrdiff_t>(proofs.size());
+  const std::vector<std::size_t>& cuts = workspace.cuts_;
+  for (std::size_t i = cuts.size(); i-- > 1;) {
+    proofs.push_back(prove(text, cuts[i - 1], cuts[i], workspace.nodes_.data(), path));
+  }
+  std::reverse(path.begin() + first_id, path.end());
+  std::reverse(proofs.begin() + first_proof, proofs.end());
+}
+
+void UnigramLattice::find_nodes(std::string_view text, Workspace& workspace) const {
+  Node* const nodes = workspace.nodes_.data();
+  std::vector<std::size_t>& cuts = workspace.cuts_;
+  cuts.assign(1, 0);
+  nodes[0] = {0, kNoPath, PieceAutomaton::kNone, 0, 0};
+  PieceAutomaton::State state = PieceAutomaton::kStart;
+  std::size_t begin = 0;  // of the last character
+  std::uint32_t num_characters = 0;
+  std::uint32_t num_unknown = 0;
+  for (std::size_t end = 1; end <= text.size(); ++end) {
+    state = automaton_.next(state, static_cast<unsigned char>(text[end - 1]));
+    if (end < text.size() && is_continuation(text[end])) {
+      continue;
     }
-    const double score = nodes[begin].best;
-    deepest = std::max(deepest, std::abs(score));
-    const std::size_t next = begin + utf8_length(text[begin]);
-    ByteTrie::Node trie_node = ByteTrie::kRoot;
-    std::uint32_t single = kNoPiece;
-    for (std::size_t end = begin;
-         end < text.size() && trie_.step(trie_node, static_cast<unsigned char>(text[end]));) {
-      ++end;
-      const std::uint32_t value = trie_.value(trie_node);
-      reached = std::max(reached, value != kNoPiece ? end : 0);
-      single = end == next ? value : single;
-      relax(nodes[end], score + double{score_of(value)}, begin, trie_node);
+    Node node{kNoPath, kNoPath, PieceAutomaton::kNone, 0, 0};
+    const auto consider = [&node](double score, PieceAutomaton::Ending piece) {
+      node.second = std::max(node.second, std::min(node.best, score));
+      node.piece = score > node.best ? piece : node.piece;
+      node.best = std::max(node.best, score);
+    };
+    PieceAutomaton::Ending piece = automaton_.longest(state);
+    std::size_t shortest = automaton_.length(piece);
+    const std::size_t crossed = std::min(begin, end - shortest);
+    // kNone changes nothing, and a fixed number of steps spares mispredicted branches.
+    nodes[end].best = kNoPath;
+    do {
+      for (int i = 0; i < kEndingsAtOnce; ++i) {
+        const std::size_t length = automaton_.length(piece);
+        shortest = length == 0 ? shortest : length;
+        consider(nodes[end - length].best + double{automaton_.score(piece)}, piece);
+        piece = automaton_.shorter(piece);
+      }
+    } while (piece != PieceAutomaton::kNone);
+    if (shortest != end - begin) {
+      consider(nodes[begin].best + double{unknown_score_}, PieceAutomaton::kNone);
+      ++num_unknown;
     }
-    if (single == kNoPiece) {
-      relax(nodes[next], score + double{unknown_score_}, begin, kUnknown);
-      reached = std::max(reached, next);
-      has_unknown = true;
+    node.num_unknown = num_unknown;
+    node.num_characters = ++num_characters;
+    nodes[end] = node;
+    while (cuts.back() > crossed) {
+      cuts.pop_back();
     }
-    begin = next;
-    ++num_characters;
-  } while (begin < reached);
-  proof.deepest = std::max(deepest, std::abs(nodes[reached].best)) + largest_score_;
-  prove(nodes, reached, num_characters * (has_unknown ? 2 : 1), path, proof);
-  return reached;
+    cuts.push_back(end);
+    begin = end;
+  }
 }
 
 // Follows the best path back from `end`. See docs/tokenizer.md for why this is a proof.
-void UnigramLattice::prove(const Node* nodes,
-                           std::size_t end,
-                           std::size_t num_steps,
-                           std::vector<TokenId>& path,
-                           Proof& proof) const {
-  const auto first = static_cast<std::ptrdiff_t>(path.size());
+UnigramLattice::Proof UnigramLattice::prove(std::string_view text,
+                                            std::size_t begin,
+                                            std::size_t end,
+                                            const Node* nodes,
+                                            std::vector<TokenId>& path) const {
+  Proof proof;
+  proof.num_bytes = static_cast<std::uint32_t>(end - begin);
+  const std::size_t first_id = path.size();
   double gap = std::numeric_limits<double>::infinity();
-  while (end > 0) {
-    const Node& node = nodes[end];
+  for (std::size_t at = end; at > begin;) {
+    const Node& node = nodes[at];
     gap = std::min(gap, node.best - node.second);
-    proof.sum += std::abs(node.best - nodes[node.begin].best);
-    path.push_back(ids_[node.trie_node]);
-    end = node.begin;
+    if (node.piece == PieceAutomaton::kNone) {
+      path.push_back(unknown_id_);
+      do {
+        --at;
+      } while (is_continuation(text[at]));
+    } else {
+      path.push_back(automaton_.id(node.piece));
+      at -= automaton_.length(node.piece);
+    }
+    proof.sum += std::abs(node.best - nodes[at].best);
   }
-  std::reverse(path.begin() + first, path.end());
-  const auto steps = static_cast<double>(num_steps);
-  const double own_error = 2 * steps * (2 * proof.deepest * kDoubleError + score_error_);
-  proof.exponent = exponent_for((gap - own_error) / steps);
+  proof.num_ids = static_cast<std::uint32_t>(path.size() - first_id);
+  double deepest = 0;
+  for (std::size_t at = begin + 1; at <= end; ++at) {
+    if (at == text.size() || !is_continuation(text[at])) {
+      deepest = std::max(deepest, std::abs(nodes[at].best - nodes[begin].best));
+    }
+  }
+  proof.deepest = deepest + largest_score_;
+  const bool has_unknown = nodes[end].num_unknown != nodes[begin].num_unknown;
+  const auto steps = static_cast<double>(nodes[end].num_characters - nodes[begin].num_characters);
+  const double own_error =
+      2 * static_cast<double>(nodes[end].num_characters) *
+      (2 * (std::abs(nodes[begin].best) + proof.deepest) * kDoubleError + score_error_);
+  proof.exponent = exponent_for((gap - own_error) / (has_unknown ? 2 * steps : steps));
+  return proof;
 }
 
+// In the library's order: of the pieces that end somewhere, the longest one begins first.
 float UnigramLattice::rounded_path(std::string_view text,
                                    float score,
                                    Workspace& workspace,
                                    std::vector<TokenId>& path) const {
-  std::vector<RoundedNode>& buffer = workspace.rounded_nodes_;
-  if (buffer.size() <= text.size()) {
-    buffer.resize(text.size() + 1);
+  if (workspace.rounded_nodes_.size() <= text.size()) {
+    workspace.rounded_nodes_.resize(text.size() + 1);
   }
-  RoundedNode* const nodes = buffer.data();
-  constexpr std::uint32_t kNotReached = UINT32_MAX;
-  std::size_t prepared = 0;
-  // `candidate` is a double, or a float that became one without a loss.
-  const auto relax = [&](std::size_t begin, std::size_t end, double candidate, TokenId id) {
-    while (prepared < end) {
-      nodes[++prepared].begin = kNotReached;
-    }
-    RoundedNode& node = nodes[end];
-    if (node.begin == kNotReached || candidate > double{node.best}) {
-      node = {static_cast<float>(candidate), static_cast<std::uint32_t>(begin), id};
-    }
-  };
+  RoundedNode* const nodes = workspace.rounded_nodes_.data();
   nodes[0].best = score;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const float here = nodes[begin].best;
-    const std::size_t next = begin + utf8_length(text[begin]);
-    bool is_known = false;
-    ByteTrie::Node trie_node = ByteTrie::kRoot;
-    for (std::size_t end = begin;
-         end < text.size() && trie_.step(trie_node, static_cast<unsigned char>(text[end]));) {
-      ++end;
-      if (trie_.value(trie_node) != kNoPiece) {
-        const TokenId id = ids_[trie_node];
-        relax(begin, end, scores_[id] + double{here}, id);
-        is_known |= end == next;
+  PieceAutomaton::State state = PieceAutomaton::kStart;
+  std::size_t begin = 0;
+  for (std::size_t end = 1; end <= text.size(); ++end) {
+    state = automaton_.next(state, static_cast<unsigned char>(text[end - 1]));
+    if (end < text.size() && is_continuation(text[end])) {
+      continue;
+    }
+    bool is_first = true;
+    const auto consider = [&](double candidate, std::size_t from, TokenId id) {
+      if (is_first || candidate > double{nodes[end].best}) {
+        nodes[end] = {static_cast<float>(candidate), static_cast<std::uint32_t>(from), id};
       }
+      is_first = false;
+    };
+    std::size_t length = 0;
+    for (PieceAutomaton::Ending piece = automaton_.longest(state); piece != PieceAutomaton::kNone;
+         piece = automaton_.shorter(piece)) {
+      length = automaton_.length(piece);
+      const TokenId id = automaton_.id(piece);
+      consider(scores_[id] + double{nodes[end - length].best}, end - length, id);
     }
-    if (!is_known) {
-      const float candidate = unknown_score_ + here;
-      relax(begin, next, double{candidate}, unknown_id_);
+    if (length != end - begin) {
+      // A float, which the comparison turns into a double without a loss.
+      const float candidate = unknown_score_ + nodes[begin].best;
+      consider(double{candidate}, begin, unknown_id_);
     }
-    begin = next;
+    begin = end;
   }
   const auto first = static_cast<std::ptrdiff_t>(path.size());
   for (std::size_t end = text.size(); end > 0; end = nodes[end].begin) {

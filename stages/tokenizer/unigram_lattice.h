@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "pipeline/chunk.h"
-#include "stages/tokenizer/byte_trie.h"
+#include "stages/tokenizer/piece_automaton.h"
 #include "stages/tokenizer/sentencepiece_model.h"
 
 namespace penstock {
@@ -27,7 +27,12 @@ class UnigramLattice {
   // Whether paths may go through the piece.
   static bool has(const Piece& piece);
 
-  // What holds for `best_path`.
+  static constexpr int kNever = -1;
+  static constexpr int kAlways = 62;
+  // Where the decision depends on rounding at all, no more is claimed than this.
+  static constexpr int kLargestExponent = 24;
+
+  // What holds for a part of a text and its best path. No piece enters or leaves the part.
   struct Proof {
     // The library takes the same path if no score that it adds up on the way, whichever piece it
     // looks at, reaches 2^exponent in magnitude.
@@ -36,24 +41,21 @@ class UnigramLattice {
     double deepest = 0;
     // The sum of the magnitudes of the path's scores.
     double sum = 0;
+    std::uint32_t num_bytes = 0;
+    std::uint32_t num_ids = 0;
   };
-  static constexpr int kNever = -1;
-  static constexpr int kAlways = 62;
-  // Where the decision depends on rounding at all, no more is claimed than this.
-  static constexpr int kLargestExponent = 24;
 
   class Workspace;
 
-  // Appends the ids of the best path of the front of `text`, up to the first place that no piece in
-  // the text crosses, to `path`; an unknown character has the unknown id. Returns the length of that
-  // front.
-  std::size_t best_path(std::string_view text,
-                        Workspace& workspace,
-                        std::vector<TokenId>& path,
-                        Proof& proof) const;
+  // Appends the ids of the best path of `text` to `path`; an unknown character has the unknown id.
+  // Appends what is proved to `proofs`, part after part. No piece enters or leaves the text.
+  void best_path(std::string_view text,
+                 Workspace& workspace,
+                 std::vector<TokenId>& path,
+                 std::vector<Proof>& proofs) const;
 
-  // Appends the ids of the library's path of all of `text`, at whose begin its score is `score` and
-  // which no piece enters or leaves. Returns the score at the end.
+  // Appends the ids of the library's path of `text`, at whose begin its score is `score` and which
+  // no piece enters or leaves. Returns the score at the end.
   float rounded_path(std::string_view text,
                      float score,
                      Workspace& workspace,
@@ -66,42 +68,41 @@ class UnigramLattice {
 
   // Of a known piece, in a normalized text.
   std::size_t length_of(TokenId id) const noexcept { return lengths_[id]; }
+  std::size_t num_bytes() const noexcept { return automaton_.num_bytes(); }
+  float unknown_score() const noexcept { return unknown_score_; }
   TokenId unknown_id() const noexcept { return unknown_id_; }
 
  private:
   // What ends at a place in a text.
   struct Node {
-    double best;                // score of the best path from the begin
-    double second;              // of the best one that ends with another piece
-    std::uint32_t begin;        // of the best path's last piece
-    ByteTrie::Node trie_node;   // of that piece; kUnknown for an unknown character
+    double best;                   // score of the best path from the text's begin
+    double second;                 // of the best one that ends with another piece
+    PieceAutomaton::Ending piece;  // the last one of the best path; kNone for an unknown character
+    std::uint32_t num_unknown;     // characters in the text so far of which no piece consists
+    std::uint32_t num_characters;
   };
   struct RoundedNode {
     float best;
     std::uint32_t begin;
     TokenId id;
   };
-  // The node of an unknown character: the root ends no piece.
-  static constexpr ByteTrie::Node kUnknown = ByteTrie::kRoot;
 
   void add_pieces(const SentencePieceModel& model);
   void add_scores(const SentencePieceModel& model);
-  void prove(const Node* nodes,
-             std::size_t end,
-             std::size_t num_steps,
-             std::vector<TokenId>& path,
-             Proof& proof) const;
+  void find_nodes(std::string_view text, Workspace& workspace) const;
+  Proof prove(std::string_view text,
+              std::size_t begin,
+              std::size_t end,
+              const Node* nodes,
+              std::vector<TokenId>& path) const;
 
-  // The values are scores as floats, minus infinity where no piece ends.
-  ByteTrie trie_;
-  std::vector<TokenId> ids_;             // by node of the trie
-  std::vector<double> scores_;           // by id
-  std::vector<std::uint32_t> lengths_;   // by id
-  std::size_t longest_piece_ = 0;
+  PieceAutomaton automaton_;
+  std::vector<double> scores_;          // by id
+  std::vector<std::uint32_t> lengths_;  // by id
   float unknown_score_ = 0;
   TokenId unknown_id_ = 0;
   double largest_score_ = 0;  // in magnitude
-  double score_error_ = 0;    // what the trie's scores differ from the library's by, at most
+  double score_error_ = 0;    // what the automaton's scores differ from the library's by, at most
 };
 
 // Keeps memory that one thread's calls use again.
@@ -110,6 +111,7 @@ class UnigramLattice::Workspace {
 
   std::vector<Node> nodes_;
   std::vector<RoundedNode> rounded_nodes_;
+  std::vector<std::size_t> cuts_;  // places that no piece crosses, from the begin to the end
 };
 
 }  // namespace penstock

@@ -26,12 +26,13 @@ class UnigramScore {
   // Whether no float that the library computes in a word that begins here can reach 2^exponent in
   // magnitude, where no path in the word has a score of more than kSlack, rounding included; or of
   // more than `deepest`.
-  bool is_below(unsigned exponent) const { return bound_ >> exponent == 0; }
+  bool is_below(unsigned exponent) const { return is_below(bound_, exponent); }
+  static bool is_below(std::uint64_t bound, unsigned exponent) { return bound >> exponent == 0; }
   bool is_below(unsigned exponent, std::uint64_t deepest) const {
     return (bound_ - kSlack + deepest) >> exponent == 0;
   }
-  // `score` and what it may be off by through the rounding of sums, up to one for each of the word's
-  // bytes, where exponents are UnigramLattice::kLargestExponent at most.
+  // `score` and what it may be off by through the rounding of sums, up to one for each of the
+  // word's bytes, where exponents are UnigramLattice::kLargestExponent at most.
   static std::uint64_t deepest_of(double score, std::size_t num_bytes) {
     return static_cast<std::uint64_t>(std::ceil(score)) + num_bytes + 1;
   }
@@ -40,6 +41,8 @@ class UnigramScore {
     return static_cast<std::uint64_t>(std::ceil(sum * kGrowth));
   }
   void raise_bound(std::uint64_t step) { bound_ += step; }
+  std::uint64_t bound() const { return bound_; }
+  void set_bound(std::uint64_t bound) { bound_ = bound; }
 
   // Whether the bound may soon stand for more pieces than it can, where there are `size` ids now.
   bool is_due(std::size_t size) const { return size - size_ > kMostPieces / 2; }
@@ -57,7 +60,7 @@ class UnigramScore {
   const UnigramLattice& lattice_;
   std::uint64_t bound_ = kSlack;
   float score_ = 0;
-  std::size_t size_ = 0;          // how many ids it stands behind
+  std::size_t size_ = 0;  // how many ids it stands behind
 };
 
 }  // namespace penstock

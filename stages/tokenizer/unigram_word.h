@@ -13,8 +13,8 @@ namespace penstock {
 // Ids have 24 bits in a UnigramWord.
 inline constexpr TokenId kLargestUnigramId = 0xFFFFFF;
 
-// What a Unigram encoder remembers of a word: its ids, and when they may be used. The upper bytes of
-// the ids hold the rest, so that all can be written out at once.
+// What a Unigram encoder remembers of a word: its ids, and when they may be used. The upper bytes
+// of the ids hold the rest, so that all can be written out at once.
 template <std::size_t kIds>
 class UnigramWord {
  public:

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "stages/tokenizer/table_memory.h"
 
@@ -62,6 +63,7 @@ class WordTable {
   static_assert(std::is_trivially_copyable_v<Key> && std::is_trivially_copyable_v<Value>);
 
  public:
+  using ValueType = Value;
   struct alignas(std::bit_ceil(sizeof(Key) + sizeof(Value))) Entry {
     Key key;  // all zeros where there is no word
     Value value;
@@ -78,10 +80,12 @@ class WordTable {
 
   std::size_t bytes() const { return memory_.size(); }
 
-  Bucket& bucket(std::uint32_t hash) { return buckets_[std::uint64_t{hash} * num_buckets_ >> 32U]; }
-  const Bucket& bucket(std::uint32_t hash) const {
-    return buckets_[std::uint64_t{hash} * num_buckets_ >> 32U];
+  std::uint32_t index(std::uint32_t hash) const {
+    return static_cast<std::uint32_t>(std::uint64_t{hash} * num_buckets_ >> 32U);
   }
+  Bucket& bucket_at(std::uint32_t index) { return buckets_[index]; }
+  const Bucket& bucket_at(std::uint32_t index) const { return buckets_[index]; }
+  Bucket& bucket(std::uint32_t hash) { return buckets_[index(hash)]; }
 
   // The value of the word, or null.
   static const Value* find(const Bucket& bucket, const Key& key) {
@@ -91,6 +95,23 @@ class WordTable {
       }
     }
     return nullptr;
+  }
+
+  // The same for those who also use insert_behind: the word comes to the front of its bucket.
+  static const Value* find_to_front(Bucket& bucket, const Key& key) {
+    auto& [front, behind] = bucket.entries;
+    if (!(front.key == key)) [[unlikely]] {
+      if (!(behind.key == key)) {
+        return nullptr;
+      }
+      std::swap(front, behind);
+    }
+    return &front.value;
+  }
+  // Puts a word that is not there behind the one that was asked for last.
+  void insert_behind(Bucket& bucket, const Key& key, const Value& value) {
+    auto& [front, behind] = bucket.entries;
+    (front.key == Key{} ? front : behind) = {key, value};
   }
 
   // Puts a word that is not there into its bucket.

@@ -11,7 +11,7 @@
 namespace penstock {
 namespace {
 
-using Keys = std::map<std::string, std::int32_t>;
+using Keys = std::map<std::string, std::uint32_t>;
 
 ByteTrie trie_of(const Keys& keys) {
   std::vector<ByteTrie::Entry> entries;
@@ -57,7 +57,7 @@ TEST(ByteTrie, FindsWhatAMapFinds) {
   std::mt19937 random(3);
   for (const unsigned letters : {2U, 8U, 256U}) {
     Keys keys;
-    for (int i = 0; i < 3000; ++i) {
+    for (std::uint32_t i = 0; i < 3000; ++i) {
       keys.emplace(random_text(random, letters, 9), i);
     }
     const ByteTrie trie = trie_of(keys);

@@ -126,6 +126,23 @@ TEST_P(FastEngineTest, GivesTheLibrarysIdsForHardTexts) {
   expect_library_ids(GetParam(), hard_texts(parse_file(GetParam()), 2000));
 }
 
+// Far into a document, the scores of a Unigram model are rounded to much.
+TEST_P(FastEngineTest, GivesTheLibrarysIdsForALongDocument) {
+  const SentencePieceModel model = parse_file(GetParam());
+  const FastEngineResult fast = make_fast_engine(model);
+  if (model.type != SentencePieceType::kUnigram || !fast.engine) {
+    GTEST_SKIP() << "not a Unigram model, or refused: " << fast.refusal;
+  }
+  std::string document;
+  for (const std::string& text : sample_documents(2000)) {
+    document += text + '\n';
+  }
+  const auto encoder = fast.engine->make_encoder(std::make_unique<NoLibrary>(), kCache);
+  Library library(GetParam());
+  const std::vector<std::string> texts = {document + document};
+  expect_equal(texts, encode_all(*encoder, texts), encode_all(library, texts));
+}
+
 TEST_P(FastEngineTest, LeavesTextsThatAreNotUtf8ToTheLibrary) {
   const FastEngineResult fast = make_fast_engine(parse_file(GetParam()));
   if (!fast.engine) {

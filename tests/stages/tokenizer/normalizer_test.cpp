@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <stdexcept>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,19 +11,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "stages/tokenizer/model_refused.h"
+#include "stages/tokenizer/piece_text.h"
 #include "tests/stages/built_transform.h"
-#include "tests/stages/tokenizer/adversarial_text.h"
-#include "tests/stages/tokenizer/simd_targets.h"
+#include "tests/stages/tokenizer/hard_texts.h"
 
 namespace penstock {
 namespace {
 
-using testing::AdversarialText;
+using testing::hard_texts;
 using ::testing::HasSubstr;
 using testing::read_file;
-using testing::with_every_simd_target;
-
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
 
 // The library's normalizer (normalizer.cc of SentencePiece 0.1.97), line by line.
 class ReferenceNormalizer {
@@ -54,7 +52,7 @@ class ReferenceNormalizer {
     std::string normalized;
     const bool as_suffix = model_.treat_whitespace_as_suffix;
     if (!as_suffix && model_.normalizer.add_dummy_prefix) {
-      normalized += kSpaceMark;
+      normalized += kSpaceSymbol;
     }
     bool after_space = removes;
     while (!input.empty()) {
@@ -64,18 +62,18 @@ class ReferenceNormalizer {
       }
       if (!output.empty()) {
         for (const char byte : output) {
-          normalized += byte == ' ' ? kSpaceMark : std::string_view(&byte, 1);
+          normalized += byte == ' ' ? kSpaceSymbol : std::string_view(&byte, 1);
         }
         after_space = output.ends_with(' ');
       }
       input.remove_prefix(length);
       after_space = after_space && removes;
     }
-    while (removes && normalized.ends_with(kSpaceMark)) {
-      normalized.resize(normalized.size() - kSpaceMark.size());
+    while (removes && normalized.ends_with(kSpaceSymbol)) {
+      normalized.resize(normalized.size() - kSpaceSymbol.size());
     }
     if (as_suffix && model_.normalizer.add_dummy_prefix) {
-      normalized += kSpaceMark;
+      normalized += kSpaceSymbol;
     }
     return normalized;
   }
@@ -129,14 +127,6 @@ class ReferenceNormalizer {
   std::string replacements_;
 };
 
-std::string replace_all(std::string text, std::string_view what, std::string_view by) {
-  for (std::size_t at = text.find(what); at != std::string::npos;
-       at = text.find(what, at + by.size())) {
-    text.replace(at, what.size(), by);
-  }
-  return text;
-}
-
 SentencePieceModel model_file(const std::string& path) {
   return parse_sentencepiece_model(read_file(PENSTOCK_SOURCE_DIR "/" + path));
 }
@@ -146,41 +136,62 @@ std::string normalized(const Normalizer& normalizer, std::string_view text) {
   return std::string(normalizer.normalize(text, buffer));
 }
 
+// Of a code point that needs three bytes at most, or four with a first byte of 0xF0.
+std::string utf8_of(char32_t code_point) {
+  const auto tail = [code_point](unsigned shift) {
+    return static_cast<char>(0x80U | (code_point >> shift & 0x3FU));
+  };
+  if (code_point < 0x80) {
+    return {static_cast<char>(code_point)};
+  }
+  if (code_point < 0x800) {
+    return {static_cast<char>(0xC0U | code_point >> 6U), tail(0)};
+  }
+  if (code_point < 0x10000) {
+    return {static_cast<char>(0xE0U | code_point >> 12U), tail(6), tail(0)};
+  }
+  return {static_cast<char>(0xF0U), tail(12), tail(6), tail(0)};
+}
+
 void add_user_defined(SentencePieceModel& model, const std::string& text) {
   model.pieces.push_back({text, 0, PieceType::kUserDefined});
 }
 
-// Compares on adversarial texts, cut to many lengths, one buffer for all of them.
 void expect_reference(const SentencePieceModel& model, int num_texts) {
-  const Normalizer normalizer(model);
   const ReferenceNormalizer reference(model);
-  AdversarialText texts(17);
-  for (const Piece& piece : model.pieces) {
-    if (piece.type == PieceType::kUserDefined) {
-      texts.add_fragment(piece.text);
-    }
+  std::vector<std::string> texts = hard_texts(model, static_cast<std::size_t>(num_texts));
+  // What marks can combine with, user-defined or not.
+  for (const char* text :
+       {"<eop>\xCC\xB8", " \xCC\x81", "<EOP>e\xCC\x81zz", "A\xCC\x81.\xCC\xB8"}) {
+    texts.emplace_back(text);
+    texts.push_back(std::string(61, 'a') + text);
+    texts.push_back(std::string(63, 'a') + text);
   }
-  ByteBuffer buffer;
-  for (int i = 0; i < num_texts; ++i) {
-    const std::string text = texts.next();
-    ASSERT_EQ(normalizer.normalize(text, buffer),
-              replace_all(reference.normalize(text), kSpaceMark, " "))
-        << "text: " << ::testing::PrintToString(text);
+  std::vector<std::string> expected;
+  for (const std::string& text : texts) {
+    expected.push_back(with_spaces(reference.normalize(text)));
+  }
+  for (const std::string& level : simd_levels()) {
+    SCOPED_TRACE(level);
+    const Normalizer normalizer(model, text_kernels(level));
+    ByteBuffer buffer;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      ASSERT_EQ(normalizer.normalize(texts[i], buffer), expected[i])
+          << "text: " << ::testing::PrintToString(texts[i]);
+    }
   }
 }
 
 TEST(Normalizer, DoesWhatTheLibraryDoes) {
-  with_every_simd_target([] {
-    for (const char* path : {"data/sample/demo_unigram_8k_nmt_nfkc.model",
-                             "tests/data/models/unigram_2k_nfkc_cf_bytefb.model",
-                             "tests/data/models/bpe_2k_nfkc_nobytefb.model",
-                             "tests/data/models/unigram_2k_identity_nodummy.model",
-                             "tests/data/models/bpe_2k_nosplit.model",
-                             "tests/data/models/bpe_2k_suffix_bytefb.model"}) {
-      SCOPED_TRACE(path);
-      expect_reference(model_file(path), 1500);
-    }
-  });
+  for (const char* path : {"data/sample/demo_unigram_8k_nmt_nfkc.model",
+                           "tests/data/models/unigram_2k_nfkc_cf_bytefb.model",
+                           "tests/data/models/bpe_2k_nfkc_nobytefb.model",
+                           "tests/data/models/unigram_2k_identity_nodummy.model",
+                           "tests/data/models/bpe_2k_nosplit.model",
+                           "tests/data/models/bpe_2k_suffix_bytefb.model"}) {
+    SCOPED_TRACE(path);
+    expect_reference(model_file(path), 1500);
+  }
 }
 
 TEST(Normalizer, FollowsEveryFlag) {
@@ -215,22 +226,22 @@ TEST(Normalizer, KeepsUserDefinedSymbolsAsTheyAre) {
                              "\xEF\xAC\x81"}) {
     add_user_defined(model, symbol);
   }
-  with_every_simd_target([&] { expect_reference(model, 1500); });
+  expect_reference(model, 1500);
   model.normalizer.charsmap.clear();
   expect_reference(model, 1500);
 }
 
 TEST(Normalizer, ReplacesEveryCharacterAsTheLibraryDoes) {
   const SentencePieceModel model = model_file("data/sample/demo_unigram_8k_nmt_nfkc.model");
-  const Normalizer normalizer(model);
+  const Normalizer normalizer(model, text_kernels());
   const ReferenceNormalizer reference(model);
   std::string all;
   for (char32_t code_point = 1; code_point < 0x20000; ++code_point) {
     if (code_point < 0xD800 || code_point >= 0xE000) {
-      all += testing::utf8_of(code_point);
+      all += utf8_of(code_point);
     }
   }
-  EXPECT_EQ(normalized(normalizer, all), replace_all(reference.normalize(all), kSpaceMark, " "));
+  EXPECT_EQ(normalized(normalizer, all), with_spaces(reference.normalize(all)));
 }
 
 TEST(Normalizer, GrowsForReplacementsThatAreLongerThanTheText) {
@@ -239,12 +250,13 @@ TEST(Normalizer, GrowsForReplacementsThatAreLongerThanTheText) {
   for (int i = 0; i < 5000; ++i) {
     text += "\xEF\xB7\xBA";  // a whole sentence in one character
   }
-  EXPECT_EQ(normalized(Normalizer(model), text),
-            replace_all(ReferenceNormalizer(model).normalize(text), kSpaceMark, " "));
+  EXPECT_EQ(normalized(Normalizer(model, text_kernels()), text),
+            with_spaces(ReferenceNormalizer(model).normalize(text)));
 }
 
 TEST(Normalizer, HasNothingForWhiteSpaceAlone) {
-  const Normalizer normalizer(model_file("data/sample/demo_unigram_8k_nmt_nfkc.model"));
+  const Normalizer normalizer(model_file("data/sample/demo_unigram_8k_nmt_nfkc.model"),
+                              text_kernels());
   EXPECT_EQ(normalized(normalizer, ""), "");
   EXPECT_EQ(normalized(normalizer, " \t\n\xE3\x80\x80 "), "");
   EXPECT_EQ(normalized(normalizer, "\xE2\x96\x81"), "");
@@ -252,8 +264,8 @@ TEST(Normalizer, HasNothingForWhiteSpaceAlone) {
 
 std::string refusal(const SentencePieceModel& model) {
   try {
-    Normalizer normalizer(model);
-  } catch (const std::runtime_error& error) {
+    Normalizer normalizer(model, text_kernels());
+  } catch (const ModelRefused& error) {
     return error.what();
   }
   return "";
@@ -262,7 +274,7 @@ std::string refusal(const SentencePieceModel& model) {
 TEST(Normalizer, RefusesWhatItCannotFollow) {
   SentencePieceModel model;
   model.normalizer.escape_whitespaces = false;
-  EXPECT_THAT(refusal(model), HasSubstr("does not escape white space"));
+  EXPECT_THAT(refusal(model), HasSubstr("does not stand U+2581"));
   model = {};
   add_user_defined(model, "a\xFF");
   EXPECT_THAT(refusal(model), HasSubstr("not valid UTF-8"));
@@ -273,6 +285,7 @@ TEST(Normalizer, RefusesWhatItCannotFollow) {
 TEST(Normalizer, SurvivesADamagedCharsmap) {
   SentencePieceModel model = model_file("tests/data/models/bpe_2k_nfkc_nobytefb.model");
   const std::string good = model.normalizer.charsmap;
+  const std::vector<std::string> texts = hard_texts(model, 50);
   std::mt19937 random(11);
   int refused = 0;
   for (int i = 0; i < 40; ++i) {
@@ -282,12 +295,11 @@ TEST(Normalizer, SurvivesADamagedCharsmap) {
     }
     model.normalizer.charsmap = damaged;
     try {
-      const Normalizer normalizer(model);
-      AdversarialText texts(static_cast<unsigned>(i));
-      for (int text = 0; text < 50; ++text) {
-        normalized(normalizer, texts.next());
+      const Normalizer normalizer(model, text_kernels());
+      for (const std::string& text : texts) {
+        normalized(normalizer, text);
       }
-    } catch (const std::runtime_error&) {
+    } catch (const ModelRefused&) {
       ++refused;
     }
   }

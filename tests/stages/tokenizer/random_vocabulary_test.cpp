@@ -1,4 +1,5 @@
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <random>
 #include <set>
@@ -13,6 +14,7 @@
 
 #include "stages/tokenizer/fast_engine.h"
 #include "stages/tokenizer/text_kernels.h"
+#include "tests/stages/built_transform.h"
 
 // Models that no training would give: pieces put together at random over a few characters, many of
 // equal scores, user-defined symbols that overlap, characters that are no pieces.
@@ -22,6 +24,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::read_file;
 
 enum PieceTypeNumber {
   kNormal = 1,
@@ -53,17 +56,38 @@ class ModelWriter {
     }
   }
 
+  struct Flags {
+    int type = 1;
+    bool byte_fallback = false;
+    bool dummy_prefix = true;
+    bool whitespace_as_suffix = false;
+    bool remove_extra_whitespaces = false;
+    std::string charsmap;
+  };
+
   // A BPE model with the pieces so far.
   std::string finish(bool byte_fallback, bool dummy_prefix, bool whitespace_as_suffix = false) {
+    Flags flags;
+    flags.type = 2;
+    flags.byte_fallback = byte_fallback;
+    flags.dummy_prefix = dummy_prefix;
+    flags.whitespace_as_suffix = whitespace_as_suffix;
+    return finish(flags);
+  }
+
+  std::string finish(const Flags& flags) {
     std::string trainer;
     protozero::pbf_writer trainer_writer(trainer);
-    trainer_writer.add_enum(3, 2);
-    trainer_writer.add_bool(24, whitespace_as_suffix);
-    trainer_writer.add_bool(35, byte_fallback);
+    trainer_writer.add_enum(3, flags.type);
+    trainer_writer.add_bool(24, flags.whitespace_as_suffix);
+    trainer_writer.add_bool(35, flags.byte_fallback);
     std::string normalizer;
     protozero::pbf_writer normalizer_writer(normalizer);
-    normalizer_writer.add_bool(3, dummy_prefix);
-    normalizer_writer.add_bool(4, false);
+    if (!flags.charsmap.empty()) {
+      normalizer_writer.add_bytes(2, flags.charsmap);
+    }
+    normalizer_writer.add_bool(3, flags.dummy_prefix);
+    normalizer_writer.add_bool(4, flags.remove_extra_whitespaces);
     protozero::pbf_writer writer(bytes_);
     writer.add_message(2, trainer);
     writer.add_message(3, normalizer);
@@ -121,6 +145,44 @@ std::string random_model(std::mt19937& random) {
   return model.finish(byte_fallback, random() % 2 == 0);
 }
 
+// A Unigram model: scores that tie or nearly do, and such a size that rounding soon matters.
+std::string random_unigram_model(std::mt19937& random, const std::string& charsmap) {
+  ModelWriter model;
+  model.add_piece("<unk>", 0, kUnknown);
+  model.add_piece("<s>", 0, kControl);
+  ModelWriter::Flags flags;
+  flags.byte_fallback = random() % 3 == 0;
+  flags.dummy_prefix = random() % 2 == 0;
+  flags.whitespace_as_suffix = random() % 8 == 0;
+  flags.remove_extra_whitespaces = random() % 2 == 0;
+  if (flags.byte_fallback) {
+    model.add_byte_pieces();
+  }
+  if (random() % 4 == 0) {
+    flags.charsmap = charsmap;
+  }
+  const std::size_t num_symbols = random() % 3 == 0 ? random() % 6 : 0;
+  for (std::size_t i = 0; i < num_symbols; ++i) {
+    const std::string first = random() % 2 == 0 ? "<" : "";
+    model.add_piece(
+        first + random_string(random, kTextAlphabet, 1 + random() % 4), 0, kUserDefined);
+  }
+  const std::size_t num_pieces = 3 + random() % 60;
+  const unsigned num_scores = 1 + random() % 20;
+  const double scale = std::pow(10.0, random() % 5);
+  const double noise = std::ldexp(1.0, -static_cast<int>(random() % 24));
+  for (std::size_t i = 0; i < num_pieces; ++i) {
+    const std::string text = random_string(random, kAlphabet, 1 + random() % 5);
+    const double score = static_cast<double>(random() % num_scores) +
+                         noise * static_cast<double>(random() % 3) +
+                         static_cast<double>(text.size());
+    const PieceTypeNumber type = random() % 10 == 0 ? kUnused : kNormal;
+    model.add_piece(text, static_cast<float>(-scale * score), type);
+  }
+  model.add_piece("a", static_cast<float>(-3 * scale), kNormal);
+  return model.finish(flags);
+}
+
 class NoLibrary final : public Encoder {
  public:
   void encode(std::string_view, std::vector<TokenId>&) override {
@@ -128,11 +190,13 @@ class NoLibrary final : public Encoder {
   }
 };
 
-TEST(RandomVocabulary, GivesTheLibrarysIds) {
+// Of texts that may be long, so that scores add up.
+void expect_library_ids(const std::function<std::string(std::mt19937&)>& random_bytes,
+                        std::size_t longest_text) {
   std::mt19937 random(6);
   const std::vector<std::string> levels = simd_levels();
   for (int round = 0; round < 400; ++round) {
-    const std::string bytes = random_model(random);
+    const std::string bytes = random_bytes(random);
     sentencepiece::SentencePieceProcessor library;
     ASSERT_TRUE(library.LoadFromSerializedProto(bytes).ok());
     const FastEngineResult fast =
@@ -141,7 +205,7 @@ TEST(RandomVocabulary, GivesTheLibrarysIds) {
     const auto encoder = fast.engine->make_encoder(std::make_unique<NoLibrary>(), random() % 5000);
     for (int i = 0; i < 40; ++i) {
       const std::string text =
-          random_string(random, kTextAlphabet, random() % (i == 0 ? 1500 : 40));
+          random_string(random, kTextAlphabet, random() % (i == 0 ? longest_text : 40));
       const std::vector<int> expected = library.EncodeAsIds(text);
       std::vector<TokenId> ids;
       encoder->encode(text, ids);
@@ -149,6 +213,19 @@ TEST(RandomVocabulary, GivesTheLibrarysIds) {
           << "model " << round << ", text '" << text << "'";
     }
   }
+}
+
+TEST(RandomVocabulary, GivesTheLibrarysIds) {
+  expect_library_ids(random_model, 1500);
+}
+
+TEST(RandomVocabulary, GivesTheLibrarysIdsOfUnigramModels) {
+  const std::string charsmap =
+      parse_sentencepiece_model(
+          read_file(PENSTOCK_SOURCE_DIR "/tests/data/models/unigram_2k_nfkc_cf_bytefb.model"))
+          .normalizer.charsmap;
+  expect_library_ids(
+      [&charsmap](std::mt19937& random) { return random_unigram_model(random, charsmap); }, 20'000);
 }
 
 std::string refusal(const std::string& model) {
@@ -175,6 +252,26 @@ TEST(RandomVocabulary, IsRefusedWhereTheIdsCannotBeProved) {
   EXPECT_THAT(refusal(model_with(std::string(1, '\0') + "b", 0, kUserDefined).finish(false, true)),
               HasSubstr("zero byte"));
   EXPECT_THAT(refusal(model_with(std::string(65, 'b'), 0, kUserDefined).finish(false, true)),
+              HasSubstr("longer than 64 bytes"));
+}
+
+TEST(RandomVocabulary, IsRefusedWhereAUnigramModelsIdsCannotBeProved) {
+  const auto model_with = [](const std::string& text, float score, PieceTypeNumber type) {
+    ModelWriter model;
+    model.add_piece("<unk>", 0, kUnknown);
+    model.add_piece("ab", -1, kNormal);
+    model.add_piece(text, score, type);
+    return model.finish(ModelWriter::Flags());
+  };
+  EXPECT_THAT(refusal(model_with("a", 0, kNormal)), IsEmpty());
+  EXPECT_THAT(refusal(model_with("bb", 0, kUnused)), IsEmpty());
+  EXPECT_THAT(refusal(model_with("bb", std::nanf(""), kNormal)), HasSubstr("has the score nan"));
+  EXPECT_THAT(refusal(model_with("bb", -1e9F, kNormal)), HasSubstr("has the score -1000000000"));
+  EXPECT_THAT(refusal(model_with(std::string(1, '\0') + "b", -1, kNormal)),
+              HasSubstr("has a zero byte"));
+  EXPECT_THAT(refusal(model_with("a\xFF", -1, kNormal)), HasSubstr("not valid UTF-8"));
+  EXPECT_THAT(refusal(model_with(std::string(1024, 'b'), -1, kNormal)), HasSubstr("1024 bytes"));
+  EXPECT_THAT(refusal(model_with(std::string(65, 'b'), 0, kUserDefined)),
               HasSubstr("longer than 64 bytes"));
 }
 

@@ -3,18 +3,19 @@
 #include <cmath>
 #include <cstdint>
 #include <random>
-#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "stages/tokenizer/model_refused.h"
+
 namespace penstock {
 namespace {
 
 using ::testing::HasSubstr;
-using Token = UnigramLattice::Token;
 
 constexpr std::size_t kLettersOfModel = 3;
 
@@ -48,14 +49,6 @@ SentencePieceModel model_of_ties(std::mt19937& random, double near) {
   return model;
 }
 
-std::vector<TokenId> ids_of(const std::vector<Token>& tokens) {
-  std::vector<TokenId> ids;
-  for (const Token& token : tokens) {
-    ids.push_back(token.id);
-  }
-  return ids;
-}
-
 TEST(UnigramLattice, ItsProofsHoldForTheLibrarysArithmetic) {
   std::mt19937 random(29);
   UnigramLattice::Workspace workspace;
@@ -66,20 +59,23 @@ TEST(UnigramLattice, ItsProofsHoldForTheLibrarysArithmetic) {
     for (int i = 0; i < 400; ++i) {
       // One letter is in no piece.
       const std::string text = random_letters(random, kLettersOfModel + 1, 1 + random() % 30);
-      std::vector<Token> path;
-      UnigramLattice::Proof proof;
-      const std::size_t length = lattice.best_path(text, 0, workspace, path, proof);
+      std::vector<TokenId> path;
+      std::vector<UnigramLattice::Proof> proofs;
+      lattice.best_path(text, workspace, path, proofs);
+      const UnigramLattice::Proof& proof = proofs.front();
+      path.resize(proof.num_ids);
       const double scale = std::ldexp(1.0, static_cast<int>(random() % 24));
       const float score =
           -static_cast<float>(scale * (0.5 + static_cast<double>(random() % 1000) / 2000));
-      std::vector<Token> rounded;
-      lattice.rounded_path(text.substr(0, length), score, workspace, rounded);
-      const bool is_proved = proof.exponent >= 0 &&
-                             std::abs(score) + proof.deepest + 1 < std::ldexp(1.0, proof.exponent);
+      std::vector<TokenId> rounded;
+      lattice.rounded_path(text.substr(0, proof.num_bytes), score, workspace, rounded);
+      const bool is_proved =
+          proof.exponent >= 0 &&
+          std::abs(score) + proof.deepest + proof.num_bytes + 1 < std::ldexp(1.0, proof.exponent);
       if (is_proved) {
         ++proved;
-        ASSERT_EQ(ids_of(path), ids_of(rounded)) << text << " behind " << score;
-      } else if (ids_of(path) != ids_of(rounded)) {
+        ASSERT_EQ(path, rounded) << text << " behind " << score;
+      } else if (path != rounded) {
         ++differing;
       }
     }
@@ -97,16 +93,16 @@ TEST(UnigramLattice, StopsWhereNoPieceCrosses) {
                   {"c d", -1, PieceType::kNormal}};
   const UnigramLattice lattice(model);
   UnigramLattice::Workspace workspace;
-  std::vector<Token> path;
-  UnigramLattice::Proof proof;
-  EXPECT_EQ(lattice.best_path("abc d", 10, workspace, path, proof), 3U);
-  ASSERT_EQ(ids_of(path), (std::vector<TokenId>{1, 0}));
-  EXPECT_EQ(path[0].begin, 10U);
-  EXPECT_EQ(path[1].begin, 12U);
-  EXPECT_TRUE(proof.has_unknown);
-  path.clear();
-  EXPECT_EQ(lattice.best_path(" d", 0, workspace, path, proof), 1U);
-  EXPECT_EQ(ids_of(path), (std::vector<TokenId>{3}));
+  std::vector<TokenId> path;
+  std::vector<UnigramLattice::Proof> proofs;
+  lattice.best_path("abcd d", workspace, path, proofs);
+  EXPECT_EQ(path, (std::vector<TokenId>{1, 0, 0, 3, 0}));
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> parts;
+  for (const UnigramLattice::Proof& proof : proofs) {
+    parts.emplace_back(proof.num_bytes, proof.num_ids);
+  }
+  EXPECT_EQ(parts,
+            (std::vector<std::pair<std::uint32_t, std::uint32_t>>{{3, 2}, {1, 1}, {1, 1}, {1, 1}}));
 }
 
 TEST(UnigramLattice, LeavesUnusedAndControlPiecesOut) {
@@ -117,9 +113,9 @@ TEST(UnigramLattice, LeavesUnusedAndControlPiecesOut) {
                   {"c", -1, PieceType::kNormal}};
   const UnigramLattice lattice(model);
   UnigramLattice::Workspace workspace;
-  std::vector<Token> path;
+  std::vector<TokenId> path;
   lattice.rounded_path("abc", 0, workspace, path);
-  EXPECT_EQ(ids_of(path), (std::vector<TokenId>{0, 0, 3}));
+  EXPECT_EQ(path, (std::vector<TokenId>{0, 0, 3}));
 }
 
 TEST(UnigramLattice, RefusesScoresThatCannotBeAddedUp) {
@@ -128,7 +124,7 @@ TEST(UnigramLattice, RefusesScoresThatCannotBeAddedUp) {
   try {
     UnigramLattice lattice(model);
     FAIL() << "not refused";
-  } catch (const std::runtime_error& error) {
+  } catch (const ModelRefused& error) {
     EXPECT_THAT(error.what(), HasSubstr("a piece has the score"));
   }
 }

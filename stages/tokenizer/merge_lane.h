@@ -1,0 +1,109 @@
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "stages/tokenizer/pair_table.h"
+
+namespace penstock {
+
+// A word that is being merged. Several are merged at the same time, a step of each in turn and
+// without branches: one waits for memory while the others go on.
+//
+// Symbol i of the word is in place kFirst + i of the arrays. Before and behind the symbols are
+// places that no pair merges with, so that the ends of a word need no special case, and one where a
+// word that is finished has nothing to do.
+struct MergeLane {
+  static constexpr std::size_t kMaxSymbols = 32;
+  static constexpr std::uint32_t kFirst = 16;
+  static constexpr std::uint32_t kIdle = kFirst + kMaxSymbols;
+  static constexpr std::size_t kPlaces = kIdle + 16;
+  static constexpr std::uint64_t kNoSymbolPlaces =
+      std::uint64_t{1} << (kFirst - 1) | std::uint64_t{3} << (kIdle + 1);
+  static constexpr unsigned kPlaceBits = 5;
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+
+  alignas(64) std::array<std::uint32_t, kPlaces> symbols;
+  // Of the pair whose left symbol is here: its rank and, in the lowest bits, the number of that
+  // symbol, so that the least is merged next. kNone where the two are not merged.
+  alignas(64) std::array<std::uint32_t, kPlaces> order;
+  std::array<std::uint32_t, kPlaces> merged;  // what such a pair becomes
+  std::uint64_t left_over;                    // a bit for each place with a symbol
+  std::uint32_t num_symbols;                  // at first
+
+  // Begins a word of which the symbols are filled in.
+  void begin(std::uint32_t count) {
+    num_symbols = count;
+    left_over = kNoSymbolPlaces | ((std::uint64_t{1} << count) - 1) << kFirst;
+    symbols[kFirst - 1] = PairTable::kNoSymbol;
+    symbols[kFirst + count] = PairTable::kNoSymbol;
+    for (std::size_t place = kIdle; place < kPlaces; ++place) {
+      symbols[place] = PairTable::kNoSymbol;
+    }
+    order.fill(kNone);
+  }
+};
+
+[[gnu::always_inline]] inline void look_up_pair(const PairTable& pairs,
+                                                MergeLane& lane,
+                                                std::uint64_t left,
+                                                std::uint32_t left_symbol,
+                                                std::uint32_t right_symbol) {
+  const PairTable::Merge found = pairs.find(left_symbol, right_symbol);
+  lane.merged[left] = found.symbol;
+  lane.order[left] = found.rank == PairTable::kNoRank
+                         ? MergeLane::kNone
+                         : found.rank << MergeLane::kPlaceBits |
+                               static_cast<std::uint32_t>(left - MergeLane::kFirst);
+}
+
+// Merges the pair that comes first, if there is one; `least` is the least order.
+[[gnu::always_inline]] inline void merge_step(const PairTable& pairs,
+                                              MergeLane& lane,
+                                              std::uint32_t least) {
+  const std::uint64_t active = least != MergeLane::kNone ? 1 : 0;
+  const std::uint64_t place =
+      active != 0 ? MergeLane::kFirst + least % MergeLane::kMaxSymbols : MergeLane::kIdle;
+  const std::uint32_t symbol = active != 0 ? lane.merged[place] : PairTable::kNoSymbol;
+  lane.symbols[place] = symbol;
+  std::uint64_t behind = lane.left_over & ~std::uint64_t{1} << place;
+  const auto right = static_cast<std::uint64_t>(std::countr_zero(behind));
+  lane.left_over &= ~(active << right);
+  lane.order[right] = MergeLane::kNone;
+  behind &= behind - 1;
+  const auto next = static_cast<std::uint64_t>(std::countr_zero(behind));
+  const std::uint64_t before = lane.left_over & ((std::uint64_t{1} << place) - 1);
+  const auto previous = static_cast<std::uint64_t>(std::bit_width(before)) - 1;
+  look_up_pair(pairs, lane, place, symbol, lane.symbols[next]);
+  look_up_pair(pairs, lane, previous, lane.symbols[previous], symbol);
+}
+
+// Merges each word as far as it goes. `least_order(lane, num_symbols)` is the least order of the
+// first places.
+template <typename LeastOrder>
+[[gnu::always_inline]] inline void merge_lanes_with(const PairTable& pairs,
+                                                    MergeLane* lanes,
+                                                    std::size_t num_lanes,
+                                                    const LeastOrder& least_order) {
+  std::uint32_t most_symbols = 0;
+  for (std::size_t i = 0; i < num_lanes; ++i) {
+    MergeLane& lane = lanes[i];
+    const std::uint32_t last = MergeLane::kFirst + lane.num_symbols - 1;
+    for (std::uint32_t place = MergeLane::kFirst; place < last; ++place) {
+      look_up_pair(pairs, lane, place, lane.symbols[place], lane.symbols[place + 1]);
+    }
+    most_symbols = lane.num_symbols > most_symbols ? lane.num_symbols : most_symbols;
+  }
+  for (bool any = true; any;) {
+    any = false;
+    for (std::size_t i = 0; i < num_lanes; ++i) {
+      const std::uint32_t least = least_order(lanes[i], most_symbols);
+      any |= least != MergeLane::kNone;
+      merge_step(pairs, lanes[i], least);
+    }
+  }
+}
+
+}  // namespace penstock

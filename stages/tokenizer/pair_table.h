@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "stages/tokenizer/table_memory.h"
+
+namespace penstock {
+
+// Says what two neighbouring symbols are merged into. Symbols are numbers in the order in which
+// merging prefers them. A perfect hash: a lookup reads one slot and has no branches that depend on
+// the pair. Immutable once built.
+class PairTable {
+ public:
+  static constexpr unsigned kSymbolBits = 21;
+  // Is merged with nothing.
+  static constexpr std::uint32_t kNoSymbol = (1U << kSymbolBits) - 2;
+  static constexpr std::uint32_t kNoRank = UINT32_MAX;
+
+  struct Pair {
+    std::uint32_t left;
+    std::uint32_t right;
+    std::uint32_t merged;
+  };
+  struct Merge {
+    std::uint32_t symbol;
+    std::uint32_t rank;  // the lowest is merged first; kNoRank where the two are not merged
+  };
+
+  PairTable() = default;
+  // Each pair once. `rank_of_symbol` has the rank of every merged symbol: its number, or that of
+  // the first one of those that are merged as readily.
+  PairTable(const std::vector<Pair>& pairs, std::vector<std::uint32_t> rank_of_symbol);
+
+  Merge find(std::uint32_t left, std::uint32_t right) const {
+    const std::uint64_t key = std::uint64_t{left} << kSymbolBits | right;
+    const std::uint64_t hash = key * multiplier_;
+    const std::uint64_t slot = slots_[slot_of(hash, pilots_[hash >> pilot_shift_])];
+    const auto symbol = static_cast<std::uint32_t>(slot >> 1U) & kSymbolMask;
+    std::uint32_t rank = symbol;
+    if ((slot & 1U) != 0) [[unlikely]] {
+      rank = rank_of_symbol_[symbol];
+    }
+    return {symbol, slot >> (kSymbolBits + 1) == key ? rank : kNoRank};
+  }
+
+  std::size_t size() const { return num_pairs_; }
+  std::size_t bytes() const;
+
+ private:
+  static constexpr std::uint32_t kSymbolMask = (1U << kSymbolBits) - 1;
+  // Not the slot of any pair: both its symbols would be kNoSymbol + 1. Without the bit for ties.
+  static constexpr std::uint64_t kEmptySlot = ~std::uint64_t{1};
+
+  // Where a pair is, by its hash and what was found to spread the pairs of a group without
+  // collision.
+  std::size_t slot_of(std::uint64_t hash, std::uint16_t pilot) const {
+    const auto step = static_cast<std::uint32_t>(hash >> 8U) | 1U;
+    const std::uint32_t place = static_cast<std::uint32_t>(hash >> 20U) + pilot * step;
+    return std::uint64_t{place} * num_slots_ >> 32U;
+  }
+  bool build(const std::vector<Pair>& pairs);
+
+  std::size_t num_pairs_ = 0;
+  std::uint64_t multiplier_ = 0;
+  unsigned pilot_shift_ = 63;
+  std::uint64_t num_slots_ = 1;
+  std::vector<std::uint16_t> pilots_;
+  TableMemory memory_;
+  // Each has the left, right and merged symbol, and whether the merged one is tied.
+  std::uint64_t* slots_ = nullptr;
+  std::vector<std::uint32_t> rank_of_symbol_;
+};
+
+}  // namespace penstock
