@@ -27,7 +27,7 @@
 namespace penstock::bench {
 namespace {
 
-constexpr const char* kTokenizer = "byte_tokens: {bytes_per_token: 4}";
+constexpr const char* kCheapTokenizer = "byte_tokens: {bytes_per_token: 4}";
 constexpr std::size_t kStepBytes = std::size_t{128} << 10;
 
 // Processor time of this thread, in seconds: on a shared machine it says more than the clock.
@@ -78,14 +78,16 @@ std::string read_file(const std::string& path) {
 // What goes in: shards as they are stored, and the chunks and tokens that come of them.
 struct Workload {
   std::vector<std::string> paths;
+  std::string tokenizer;  // the stage, in YAML
   std::vector<std::string> stored;
   std::vector<ByteChunk> chunks;
   std::vector<TokenChunk> tokens;
   std::int64_t text_bytes = 0;
 
-  explicit Workload(std::vector<std::string> shards) : paths(std::move(shards)) {
+  Workload(std::vector<std::string> shards, std::string stage)
+      : paths(std::move(shards)), tokenizer(std::move(stage)) {
     const StageRegistry registry = bench_registry();
-    LooseParts parts(bench_config(paths, kTokenizer, 1, 4), registry);
+    LooseParts parts(bench_config(paths, tokenizer, 1, 4), registry);
     while (std::optional<Chunk> chunk = parts.next()) {
       chunks.push_back(std::get<ByteChunk>(std::move(*chunk)));
       Chunk worked(copy_of(chunks.back()));
@@ -158,7 +160,7 @@ void decompress(benchmark::State& state, const Workload& workload) {
 void read(benchmark::State& state, const Workload& workload) {
   const StageRegistry registry = bench_registry();
   const std::string size = "read.chunk_size=" + std::to_string(state.range(0)) + "KiB";
-  const PipelineConfig config = bench_config(workload.paths, kTokenizer, 1, 4, {size});
+  const PipelineConfig config = bench_config(workload.paths, workload.tokenizer, 1, 4, {size});
   Meter meter;
   for (auto _ : state) {
     LooseParts parts(config, registry);
@@ -171,7 +173,7 @@ void read(benchmark::State& state, const Workload& workload) {
 
 void parse(benchmark::State& state, const Workload& workload) {
   const StageRegistry registry = bench_registry();
-  LooseParts parts(bench_config(workload.paths, kTokenizer, 1, 4), registry);
+  LooseParts parts(bench_config(workload.paths, workload.tokenizer, 1, 4), registry);
   Stage& stage = *parts.stages(0)[0];
   Meter meter;
   for (auto _ : state) {
@@ -215,7 +217,7 @@ void simdjson_alone(benchmark::State& state, const Workload& workload) {
 
 void pack(benchmark::State& state, const Workload& workload) {
   const StageRegistry registry = bench_registry();
-  LooseParts parts(bench_config(workload.paths, kTokenizer, 1, 4), registry);
+  LooseParts parts(bench_config(workload.paths, workload.tokenizer, 1, 4), registry);
   Meter meter;
   for (auto _ : state) {
     for (const TokenChunk& chunk : workload.tokens) {
@@ -230,11 +232,32 @@ void pack(benchmark::State& state, const Workload& workload) {
   report(state, workload, meter);
 }
 
-// Everything, with a token for every four bytes of text, in a plain loop.
+// The tokenizer alone.
+void tokenize(benchmark::State& state, const Workload& workload) {
+  const StageRegistry registry = bench_registry();
+  LooseParts parts(bench_config(workload.paths, workload.tokenizer, 1, 4), registry);
+  Meter meter;
+  for (auto _ : state) {
+    SpareMemory spare;
+    for (const ByteChunk& chunk : workload.chunks) {
+      Chunk copy(copy_of(chunk));
+      info(copy).spare = std::move(spare);
+      Chunk parsed = parts.stages(0)[0]->process_chunk(std::move(copy));
+      Chunk tokens =
+          meter.measure([&] { return parts.stages(0)[1]->process_chunk(std::move(parsed)); });
+      spare = std::move(info(tokens).spare);
+      release(std::get<TokenChunk>(tokens), spare);
+    }
+    state.SetIterationTime(meter.take_seconds());
+  }
+  report(state, workload, meter);
+}
+
+// Everything in a plain loop.
 void plain_chain(benchmark::State& state, const Workload& workload) {
   const StageRegistry registry = bench_registry();
   const std::string size = "read.chunk_size=" + std::to_string(state.range(0)) + "KiB";
-  const PipelineConfig config = bench_config(workload.paths, kTokenizer, 1, 4, {size});
+  const PipelineConfig config = bench_config(workload.paths, workload.tokenizer, 1, 4, {size});
   Meter meter;
   for (auto _ : state) {
     LooseParts parts(config, registry);
@@ -254,7 +277,8 @@ void graph_chain(benchmark::State& state, const Workload& workload) {
   const StageRegistry registry = bench_registry();
   const auto threads = static_cast<int>(state.range(0));
   const std::string size = "read.chunk_size=" + std::to_string(state.range(1)) + "KiB";
-  const PipelineConfig config = bench_config(workload.paths, kTokenizer, threads, 4, {size});
+  const PipelineConfig config =
+      bench_config(workload.paths, workload.tokenizer, threads, 4, {size});
   const AllocationCount before = AllocationCount::now();
   for (auto _ : state) {
     benchmark::DoNotOptimize(Pipeline(config, registry).run().tokens.out);
@@ -283,6 +307,7 @@ void register_all(const Workload& workload) {
   add("read", read)->ArgName("chunk_KiB")->Arg(64)->Arg(128)->Arg(256)->Arg(512)->UseManualTime();
   add("simdjson_alone", simdjson_alone)->UseManualTime();
   add("parse", parse)->UseManualTime();
+  add("tokenize", tokenize)->UseManualTime();
   add("pack", pack)->UseManualTime();
   add("plain_chain", plain_chain)
       ->ArgName("chunk_KiB")
@@ -300,17 +325,24 @@ void register_all(const Workload& workload) {
 }  // namespace
 }  // namespace penstock::bench
 
-// Takes Google Benchmark's options, then shards; without any, the sample is repeated to 64 MB.
+// Takes Google Benchmark's options, then --tokenizer=STAGE (YAML; otherwise a token for every four
+// bytes), then shards; without any, the sample is repeated to 64 MB.
 int main(int argc, char** argv) {
   try {
     benchmark::Initialize(&argc, argv);
     std::vector<std::string> paths(argv + 1, argv + argc);
+    std::string tokenizer = penstock::bench::kCheapTokenizer;
+    constexpr std::string_view kOption = "--tokenizer=";
+    if (!paths.empty() && paths.front().starts_with(kOption)) {
+      tokenizer = paths.front().substr(kOption.size());
+      paths.erase(paths.begin());
+    }
     std::optional<penstock::bench::BenchCorpus> sample;
     if (paths.empty()) {
       sample.emplace(64, 4);
       paths = sample->paths();
     }
-    const penstock::bench::Workload workload(std::move(paths));
+    const penstock::bench::Workload workload(std::move(paths), std::move(tokenizer));
     penstock::bench::register_all(workload);
     benchmark::RunSpecifiedBenchmarks();
   } catch (const std::exception& error) {

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "stages/json_unescape.h"
+
 namespace penstock {
 
 // Where in a JSON record the text stands.
@@ -31,7 +33,8 @@ class JsonTextExtractor {
   // Objects and arrays inside one another, the record's own object included.
   static constexpr int kMaxDepth = 1024;
 
-  explicit JsonTextExtractor(JsonField field);
+  // `unescape`: in place of simdjson's, unless it is null.
+  explicit JsonTextExtractor(JsonField field, JsonUnescape* unescape = fast_json_unescape());
   ~JsonTextExtractor();
   JsonTextExtractor(const JsonTextExtractor&) = delete;
   JsonTextExtractor& operator=(const JsonTextExtractor&) = delete;
@@ -46,6 +49,7 @@ class JsonTextExtractor {
   class Parser;
 
   const JsonField field_;
+  JsonUnescape* const unescape_;
   std::unique_ptr<Parser> parser_;
 };
 
