@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include <simdjson.h>
@@ -36,7 +37,8 @@ class BpeEncoder final : public Encoder {
         loops_(std::get<WordLoops<Id>>(engine.kernels().loops)),
         merger_(engine.vocabulary(), engine.kernels()),
         words_(cache_bytes - cache_bytes / 4),
-        long_words_(cache_bytes / 4) {}
+        long_words_(cache_bytes / 16 * 3),
+        longer_words_(cache_bytes / 16) {}
 
   void encode(std::string_view text, std::vector<TokenId>& ids) override {
     if (text.empty()) {
@@ -59,9 +61,9 @@ class BpeEncoder final : public Encoder {
 
  private:
   using ShortIds = WordIds<Id, 16>;
-  using LongIds = WordIds<Id, 32>;
   using ShortTable = WordTable<WordKey<2>, ShortIds>;
-  using LongTable = WordTable<WordKey<4>, LongIds>;
+  template <std::size_t kNumParts>
+  using LongTable = WordTable<WordKey<kNumParts>, WordIds<Id, kNumParts * 8>>;
 
   struct NewWord {
     std::uint32_t number;  // in batch_
@@ -77,7 +79,7 @@ class BpeEncoder final : public Encoder {
     constexpr std::size_t kBehind = 2 * kBlockBytes;
     buffer_.resize(kBefore + 1 + text.size() + kBehind);
     char* const begin = buffer_.data() + kBefore;
-    begin[-1] = ' ';
+    begin[-1] = '\n';
     char* end = begin;
     if (engine_.add_dummy_prefix()) {
       *end++ = ' ';
@@ -90,6 +92,7 @@ class BpeEncoder final : public Encoder {
   void encode_text(std::vector<TokenId>& ids) {
     const std::size_t num_blocks = (text_.size() + kBlockBytes - 1) / kBlockBytes;
     std::size_t covered = 0;
+    spaces_before_ = 0;
     begins_[0] = 0;
     std::size_t num_begins = 1;
     for (std::size_t block = 0; block < num_blocks; block += kBatchBlocks) {
@@ -109,10 +112,13 @@ class BpeEncoder final : public Encoder {
 
   // The cuts of some blocks, without the one at the begin of the text and those behind its end.
   void mark(std::size_t block, std::size_t num_blocks, std::size_t& covered) {
-    engine_.splitter().mark(text_.data(), text_.size(), block, num_blocks, cuts_.data(), scratch_);
+    engine_.splitter().mark(text_.data(), text_.size(), block, num_blocks, cuts_.data(), marks_);
     if (!engine_.user_defined().is_empty()) {
       engine_.user_defined().mark(
           engine_.kernels(), text_, block, num_blocks, cuts_.data(), scratch_, covered);
+    }
+    if (engine_.space_runs().are_cut()) {
+      SpaceRuns::mark(marks_.data(), num_blocks, cuts_.data(), spaces_before_);
     }
     if (block == 0) {
       cuts_[0] &= ~std::uint64_t{1};
@@ -127,7 +133,9 @@ class BpeEncoder final : public Encoder {
   // The words from begins_[i] to begins_[i + 1], for each i below `num_words`. The table does not
   // change before all their ids are written, so that found_ can point into it.
   void encode_words(std::size_t num_words, std::vector<TokenId>& ids) {
-    loops_.make_words(text_.data(), begins_.data(), num_words, words_, batch_.data());
+    const std::uint64_t between_spaces = engine_.space_runs().are_cut() ? kAfterSpaces : 0;
+    loops_.make_words(
+        text_.data(), begins_.data(), num_words, between_spaces, words_, batch_.data());
     const std::size_t num_missing =
         loops_.find_words(batch_.data(), num_words, words_, found_.data(), missing_.data());
     num_new_ = 0;
@@ -184,21 +192,54 @@ class BpeEncoder final : public Encoder {
     merge(waiting.data(), num_waiting);
   }
 
-  // Looks a new word up in the table of long words if it may be there.
+  // Looks a new word up in the table of long words, if that is where it may be.
   bool find_long(std::size_t i) {
-    const BatchWord& word = batch_[new_words_[i].number];
-    if (word.size <= WordKey<2>::kMaxBytes || word.size > WordKey<4>::kMaxBytes) {
+    const std::uint32_t size = batch_[new_words_[i].number].size;
+    if (size <= WordKey<2>::kMaxBytes) {
       return false;
     }
-    const WordKey<4> key = make_word_key<4>(text_.data() + word.begin, word.size);
-    const LongIds* const found = LongTable::find(long_words_.bucket(hash_of(key)), key);
+    return size <= WordKey<4>::kMaxBytes ? find_long_in(long_words_, i)
+                                         : find_long_in(longer_words_, i);
+  }
+
+  template <std::size_t kNumParts>
+  bool find_long_in(LongTable<kNumParts>& table, std::size_t i) {
+    const BatchWord& word = batch_[new_words_[i].number];
+    if (word.size > WordKey<kNumParts>::kMaxBytes) {
+      return false;
+    }
+    const WordKey<kNumParts> key = long_key<kNumParts>(word);
+    const auto* const found = table.find(table.bucket(hash_of(key)), key);
     if (found == nullptr) {
       return false;
     }
-    std::array<TokenId, LongIds::kCapacity> ids;
+    std::array<TokenId, std::remove_pointer_t<decltype(found)>::kCapacity> ids;
     found->append_to(ids.data());
     take_ids(i, ids.data(), found->count);
     return true;
+  }
+
+  template <std::size_t kNumParts>
+  WordKey<kNumParts> long_key(const BatchWord& word) const {
+    WordKey<kNumParts> key = make_word_key<kNumParts>(text_.data() + word.begin, word.size);
+    key.parts[kNumParts - 1] |= word.key.parts[1] & kAfterSpaces;
+    return key;
+  }
+
+  template <std::size_t kNumParts>
+  void keep_long_in(LongTable<kNumParts>& table,
+                    const BatchWord& word,
+                    const TokenId* ids,
+                    std::size_t count) {
+    using Ids = typename LongTable<kNumParts>::ValueType;
+    if (word.size > WordKey<kNumParts>::kMaxBytes || count > Ids::kCapacity) {
+      return;
+    }
+    const WordKey<kNumParts> key = long_key<kNumParts>(word);
+    auto& bucket = table.bucket(hash_of(key));
+    if (table.find(bucket, key) == nullptr) {
+      table.insert(bucket, key, Ids::of(ids, count));
+    }
   }
 
   void merge(const std::size_t* waiting, std::size_t num_waiting) {
@@ -229,75 +270,96 @@ class BpeEncoder final : public Encoder {
   }
 
   void take_ids(std::size_t i, const TokenId* ids, std::size_t count) {
-    if (count <= ShortIds::kCapacity) {
-      new_ids_[i] = ShortIds::of(ids, count);
-      return;
-    }
-    new_ids_[i].count = 0;
+    const bool has_room =
+        count <= ShortIds::kCapacity && !has_space_of_run(batch_[new_words_[i].number], ids[0]);
+    new_ids_[i] = has_room ? ShortIds::of(ids, count) : ShortIds{};
     new_words_[i].begin = many_ids_.size();
     many_ids_.insert(many_ids_.end(), ids, ids + count);
     new_words_[i].end = many_ids_.size();
   }
 
-  // The ids of a word whose value has no room for them.
+  // Whether the first id of the word is that of a space that belongs to the run before it.
+  bool has_space_of_run(const BatchWord& word, TokenId first_id) const {
+    return is_after_spaces(word.key) && first_id == engine_.space_runs().space_id();
+  }
+
+  // The ids of a word whose value has none: they are too many, or the run before it has the first.
   void append_many(std::size_t number, std::vector<TokenId>& ids) {
+    const BatchWord& word = batch_[number];
     const std::less<const ShortIds*> is_before;
     const ShortIds* const found = found_[number];
     if (is_before(found, new_ids_.data()) || !is_before(found, new_ids_.data() + num_new_)) {
-      append_long(batch_[number], ids);
+      append_kept(word, ids);
       return;
     }
-    const NewWord& word = new_words_[static_cast<std::size_t>(found - new_ids_.data())];
-    ids.insert(ids.end(), many_ids_.data() + word.begin, many_ids_.data() + word.end);
+    const NewWord& new_word = new_words_[static_cast<std::size_t>(found - new_ids_.data())];
+    append_to(ids, word, many_ids_.data() + new_word.begin, new_word.end - new_word.begin);
   }
 
-  // A word that is short itself, but whose ids are in the table of long words, if they still are.
-  void append_long(const BatchWord& word, std::vector<TokenId>& ids) {
-    const std::string_view text(text_.data() + word.begin, word.size);
-    const WordKey<4> key = make_word_key<4>(text.data(), text.size());
-    auto& bucket = long_words_.bucket(hash_of(key));
-    if (const LongIds* const found = LongTable::find(bucket, key)) {
-      std::array<TokenId, LongIds::kCapacity> found_ids;
+  // A word whose value says only that its ids may be in the table of long words.
+  void append_kept(const BatchWord& word, std::vector<TokenId>& ids) {
+    const WordKey<4> key = long_key<4>(word);
+    if (const auto* const found = long_words_.find(long_words_.bucket(hash_of(key)), key)) {
+      std::array<TokenId, LongTable<4>::ValueType::kCapacity> found_ids;
       found->append_to(found_ids.data());
-      ids.insert(ids.end(), found_ids.data(), found_ids.data() + found->count);
+      append_to(ids, word, found_ids.data(), found->count);
       return;
     }
+    const std::string_view text(text_.data() + word.begin, word.size);
     std::size_t end = 0;
     const std::vector<TokenId>& merged = merger_.merge_some(&text, 1, &end);
-    ids.insert(ids.end(), merged.begin(), merged.end());
-    if (merged.size() <= LongIds::kCapacity) {
-      long_words_.insert(bucket, key, LongIds::of(merged.data(), merged.size()));
+    keep_long_in(long_words_, word, merged.data(), merged.size());
+    const std::vector<TokenId> word_ids = merged;
+    append_to(ids, word, word_ids.data(), word_ids.size());
+  }
+
+  void append_to(std::vector<TokenId>& ids,
+                 const BatchWord& word,
+                 const TokenId* word_ids,
+                 std::size_t count) {
+    if (has_space_of_run(word, word_ids[0])) {
+      lengthen_run(word, ids);
+      ++word_ids;
+      --count;
     }
+    ids.insert(ids.end(), word_ids, word_ids + count);
+  }
+
+  // Replaces the ids of the run of spaces before the word by those of a run of one space more.
+  void lengthen_run(const BatchWord& word, std::vector<TokenId>& ids) {
+    std::size_t begin = word.begin;
+    while (begin > 0 && text_[begin - 1] == ' ') {
+      --begin;
+    }
+    std::string_view run = text_.substr(begin, word.begin - begin);
+    std::size_t end = 0;
+    ids.resize(ids.size() - merger_.merge_some(&run, 1, &end).size());
+    run = text_.substr(begin, run.size() + 1);
+    const std::vector<TokenId>& longer = merger_.merge_some(&run, 1, &end);
+    ids.insert(ids.end(), longer.begin(), longer.end());
   }
 
   void keep_new_words() {
     for (std::size_t i = 0; i < num_new_; ++i) {
       const NewWord& new_word = new_words_[i];
-      const BatchWord& word = batch_[new_word.number];
-      if (!new_word.is_to_be_kept || word.size > WordKey<4>::kMaxBytes) {
+      if (!new_word.is_to_be_kept) {
         continue;
       }
+      const BatchWord& word = batch_[new_word.number];
+      const TokenId* const ids = many_ids_.data() + new_word.begin;
+      const std::size_t count = new_word.end - new_word.begin;
       if (word.size <= WordKey<2>::kMaxBytes) {
         auto& bucket = words_.bucket_at(word.bucket);
-        if (ShortTable::find(bucket, word.key) == nullptr) {
+        if (words_.find(bucket, word.key) == nullptr) {
           words_.insert(bucket, word.key, new_ids_[i]);
         }
-      }
-      const TokenId* ids = many_ids_.data() + new_word.begin;
-      std::size_t count = new_word.end - new_word.begin;
-      std::array<TokenId, ShortIds::kCapacity> few;
-      if (new_ids_[i].count != 0) {
-        new_ids_[i].append_to(few.data());
-        ids = few.data();
-        count = new_ids_[i].count;
-      }
-      const bool is_long = word.size > WordKey<2>::kMaxBytes || new_ids_[i].count == 0;
-      if (is_long && count <= LongIds::kCapacity) {
-        const WordKey<4> key = make_word_key<4>(text_.data() + word.begin, word.size);
-        auto& bucket = long_words_.bucket(hash_of(key));
-        if (LongTable::find(bucket, key) == nullptr) {
-          long_words_.insert(bucket, key, LongIds::of(ids, count));
+        if (new_ids_[i].count == 0) {
+          keep_long_in(long_words_, word, ids, count);
         }
+      } else if (word.size <= WordKey<4>::kMaxBytes) {
+        keep_long_in(long_words_, word, ids, count);
+      } else {
+        keep_long_in(longer_words_, word, ids, count);
       }
     }
   }
@@ -316,13 +378,16 @@ class BpeEncoder final : public Encoder {
   const WordLoops<Id> loops_;
   BpeMerger merger_;
   ShortTable words_;
-  LongTable long_words_;
+  LongTable<4> long_words_;    // words of 16 bytes and more, and short ones of many ids
+  LongTable<8> longer_words_;  // words of 32 bytes and more
 
   // Of the text that is being encoded.
   ByteBuffer buffer_;
   std::string_view text_;  // in buffer_
   std::array<std::uint64_t, kBatchBlocks> cuts_;
+  std::vector<BlockMarks> marks_;
   std::vector<BlockMarks> scratch_;
+  std::uint64_t spaces_before_ = 0;  // of the last block that was marked
   std::array<std::uint32_t, kMaxBatchWords + 8> begins_;
   std::array<BatchWord, kMaxBatchWords> batch_;
   std::array<const ShortIds*, kMaxBatchWords> found_;

@@ -40,6 +40,7 @@ std::string BpeEngine::refusal(const SentencePieceModel& model) {
 BpeEngine::BpeEngine(const SentencePieceModel& model, std::string_view simd_level)
     : vocabulary_(model),
       user_defined_(model),
+      space_runs_(model),
       proof_(merged_pieces(model)),
       kernels_(text_kernels(simd_level)),
       splitter_(proof_, kernels_),
@@ -67,7 +68,12 @@ std::string BpeEngine::report() const {
          " KiB that all threads share.\n\n"
          "A text is cut where no piece can lie across:\n" +
          proof_.report() +
-         "\nAround characters of three and four bytes each pair of characters is looked up. A text "
+         (space_runs_.are_cut()
+              ? "\nA run of spaces is cut before its last one: pieces of several spaces are worse "
+                "than all others.\n"
+              : "\n") +
+         "From U+0800 on, and from U+0080 to U+00BF, each pair of characters is looked up. A "
+         "text "
          "is not\ncut inside a user-defined symbol, and always cut before and behind it. A text "
          "that is not valid\nUTF-8 is encoded by the library.\n";
 }

@@ -8,6 +8,7 @@
 
 #include "stages/tokenizer/bpe_vocabulary.h"
 #include "stages/tokenizer/fast_engine.h"
+#include "stages/tokenizer/space_runs.h"
 #include "stages/tokenizer/split_proof.h"
 #include "stages/tokenizer/text_splitter.h"
 #include "stages/tokenizer/user_defined_symbols.h"
@@ -30,6 +31,7 @@ class BpeEngine final : public FastEngine {
 
   const BpeVocabulary& vocabulary() const { return vocabulary_; }
   const UserDefinedSymbols& user_defined() const { return user_defined_; }
+  const SpaceRuns& space_runs() const { return space_runs_; }
   const TextSplitter& splitter() const { return splitter_; }
   const TextKernels& kernels() const { return kernels_; }
   bool add_dummy_prefix() const { return add_dummy_prefix_; }
@@ -39,6 +41,7 @@ class BpeEngine final : public FastEngine {
  private:
   const BpeVocabulary vocabulary_;
   const UserDefinedSymbols user_defined_;
+  const SpaceRuns space_runs_;
   const SplitProof proof_;
   const TextKernels kernels_;
   const TextSplitter splitter_;

@@ -51,7 +51,7 @@ bool BpeMerger::fill(MergeLane& lane, Begins& begins, std::string_view word) con
 }
 
 void BpeMerger::append_lane(const MergeLane& lane, const Begins& begins, std::string_view word) {
-  std::uint64_t left_over = lane.left_over & ~MergeLane::kNoSymbolPlaces;
+  std::uint64_t left_over = lane.left_over & ~MergeLane::kEnds;
   for (; left_over != 0; left_over &= left_over - 1) {
     const auto place = static_cast<std::size_t>(std::countr_zero(left_over));
     append_symbol(lane.symbols[place], word, begins[place - MergeLane::kFirst]);

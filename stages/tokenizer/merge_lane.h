@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -12,20 +11,20 @@ namespace penstock {
 // A word that is being merged. Several are merged at the same time, a step of each in turn and
 // without branches: one waits for memory while the others go on.
 //
-// Symbol i of the word is in place kFirst + i of the arrays. Before and behind the symbols are
-// places that no pair merges with, so that the ends of a word need no special case, and one where a
-// word that is finished has nothing to do.
+// Symbol i of the word is in place kFirst + i of the arrays. The places before and behind have
+// symbols that no pair has, so that the ends of a word need no special case; a word that is
+// finished goes on idly in kIdle.
 struct MergeLane {
-  static constexpr std::size_t kMaxSymbols = 32;
+  static constexpr std::size_t kMaxSymbols = 31;
   static constexpr std::uint32_t kFirst = 16;
   static constexpr std::uint32_t kIdle = kFirst + kMaxSymbols;
-  static constexpr std::size_t kPlaces = kIdle + 16;
-  static constexpr std::uint64_t kNoSymbolPlaces =
-      std::uint64_t{1} << (kFirst - 1) | std::uint64_t{3} << (kIdle + 1);
-  static constexpr unsigned kPlaceBits = 5;
-  static constexpr std::uint32_t kNone = UINT32_MAX;
+  static constexpr std::size_t kPlaces = kIdle + 3;
+  static constexpr std::uint64_t kEnds = std::uint64_t{1} << (kFirst - 1) | std::uint64_t{3}
+                                                                                << (kIdle + 1);
+  static constexpr unsigned kNumberBits = 5;
+  static constexpr std::uint32_t kNone = UINT32_MAX;  // ends in the number of kIdle
 
-  alignas(64) std::array<std::uint32_t, kPlaces> symbols;
+  std::array<std::uint32_t, kPlaces> symbols;
   // Of the pair whose left symbol is here: its rank and, in the lowest bits, the number of that
   // symbol, so that the least is merged next. kNone where the two are not merged.
   alignas(64) std::array<std::uint32_t, kPlaces> order;
@@ -33,15 +32,12 @@ struct MergeLane {
   std::uint64_t left_over;                    // a bit for each place with a symbol
   std::uint32_t num_symbols;                  // at first
 
-  // Begins a word of which the symbols are filled in.
+  MergeLane() { symbols.fill(PairTable::kNoSymbol); }
+
+  // Begins a word whose symbols have been filled in.
   void begin(std::uint32_t count) {
     num_symbols = count;
-    left_over = kNoSymbolPlaces | ((std::uint64_t{1} << count) - 1) << kFirst;
-    symbols[kFirst - 1] = PairTable::kNoSymbol;
-    symbols[kFirst + count] = PairTable::kNoSymbol;
-    for (std::size_t place = kIdle; place < kPlaces; ++place) {
-      symbols[place] = PairTable::kNoSymbol;
-    }
+    left_over = kEnds | ((std::uint64_t{1} << count) - 1) << kFirst;
     order.fill(kNone);
   }
 };
@@ -52,11 +48,10 @@ struct MergeLane {
                                                 std::uint32_t left_symbol,
                                                 std::uint32_t right_symbol) {
   const PairTable::Merge found = pairs.find(left_symbol, right_symbol);
+  const auto none = static_cast<std::uint32_t>(static_cast<std::int32_t>(found.rank) >> 31U);
   lane.merged[left] = found.symbol;
-  lane.order[left] = found.rank == PairTable::kNoRank
-                         ? MergeLane::kNone
-                         : found.rank << MergeLane::kPlaceBits |
-                               static_cast<std::uint32_t>(left - MergeLane::kFirst);
+  lane.order[left] = found.rank << MergeLane::kNumberBits |
+                     static_cast<std::uint32_t>(left - MergeLane::kFirst) | none;
 }
 
 // Merges the pair that comes first, if there is one; `least` is the least order.
@@ -65,17 +60,17 @@ struct MergeLane {
                                               std::uint32_t least) {
   const std::uint64_t active = least != MergeLane::kNone ? 1 : 0;
   const std::uint64_t place =
-      active != 0 ? MergeLane::kFirst + least % MergeLane::kMaxSymbols : MergeLane::kIdle;
-  const std::uint32_t symbol = active != 0 ? lane.merged[place] : PairTable::kNoSymbol;
+      MergeLane::kFirst + least % (std::uint32_t{1} << MergeLane::kNumberBits);
+  const std::uint32_t symbol = lane.merged[place];
   lane.symbols[place] = symbol;
   std::uint64_t behind = lane.left_over & ~std::uint64_t{1} << place;
-  const auto right = static_cast<std::uint64_t>(std::countr_zero(behind));
+  const auto right = static_cast<std::uint64_t>(__builtin_ctzll(behind));
   lane.left_over &= ~(active << right);
   lane.order[right] = MergeLane::kNone;
   behind &= behind - 1;
-  const auto next = static_cast<std::uint64_t>(std::countr_zero(behind));
+  const auto next = static_cast<std::uint64_t>(__builtin_ctzll(behind));
   const std::uint64_t before = lane.left_over & ((std::uint64_t{1} << place) - 1);
-  const auto previous = static_cast<std::uint64_t>(std::bit_width(before)) - 1;
+  const auto previous = static_cast<std::uint64_t>(63 ^ __builtin_clzll(before));
   look_up_pair(pairs, lane, place, symbol, lane.symbols[next]);
   look_up_pair(pairs, lane, previous, lane.symbols[previous], symbol);
 }
@@ -94,6 +89,7 @@ template <typename LeastOrder>
     for (std::uint32_t place = MergeLane::kFirst; place < last; ++place) {
       look_up_pair(pairs, lane, place, lane.symbols[place], lane.symbols[place + 1]);
     }
+    lane.merged[MergeLane::kIdle] = PairTable::kNoSymbol;
     most_symbols = lane.num_symbols > most_symbols ? lane.num_symbols : most_symbols;
   }
   for (bool any = true; any;) {

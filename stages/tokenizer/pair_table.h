@@ -23,9 +23,10 @@ class PairTable {
     std::uint32_t right;
     std::uint32_t merged;
   };
+  // Two symbols that are not merged give kNoSymbol and kNoRank.
   struct Merge {
     std::uint32_t symbol;
-    std::uint32_t rank;  // the lowest is merged first; kNoRank where the two are not merged
+    std::uint32_t rank;  // the lowest is merged first
   };
 
   PairTable() = default;
@@ -42,7 +43,12 @@ class PairTable {
     if ((slot & 1U) != 0) [[unlikely]] {
       rank = rank_of_symbol_[symbol];
     }
-    return {symbol, slot >> (kSymbolBits + 1) == key ? rank : kNoRank};
+    // All bits where the pair is another one. Compilers make jumps of a choice, and these cannot be
+    // predicted.
+    const std::uint64_t difference = slot >> (kSymbolBits + 1) ^ key;
+    const auto none = static_cast<std::uint32_t>(
+        static_cast<std::int64_t>(difference | (~difference + 1)) >> 63U);
+    return {(symbol & ~none) | (kNoSymbol & none), rank | none};
   }
 
   std::size_t size() const { return num_pairs_; }

@@ -26,7 +26,9 @@ void mark_cuts(const ByteClasses& classes,
       const std::uint64_t bit = std::uint64_t{1} << i;
       const unsigned may_follow = classes.may_follow[class_of(at[-1])] >> class_of(at[0]) & 1U;
       found.cuts |= may_follow != 0 ? 0 : bit;
-      found.wide |= static_cast<unsigned char>(*at) >= 0xE0 ? bit : 0;
+      const auto byte = static_cast<unsigned char>(*at);
+      found.spaces |= *at == ' ' ? bit : 0;
+      found.rare |= byte >= 0xE0 || byte == 0xC2 ? bit : 0;
     }
     marks[block] = found;
   }
@@ -58,9 +60,10 @@ template <typename Id>
 void make_words_with(const char* text,
                      const std::uint32_t* begins,
                      std::size_t num_words,
+                     std::uint64_t between_spaces,
                      const typename WordLoops<Id>::Table& table,
                      BatchWord* words) {
-  make_words(text, begins, num_words, table, words);
+  make_words(text, begins, num_words, between_spaces, table, words);
 }
 
 template <typename Id>

@@ -17,7 +17,8 @@ namespace penstock {
 // What a kernel finds in 64 bytes of text, a bit for each byte.
 struct BlockMarks {
   std::uint64_t cuts = 0;  // the text can be cut before this byte
-  std::uint64_t wide = 0;  // the byte begins a character of three or four bytes
+  std::uint64_t spaces = 0;
+  std::uint64_t rare = 0;  // the byte begins a character from U+0080 to U+00BF or from U+0800
 };
 
 // What 64 bytes of text are, a bit for each byte.
@@ -35,6 +36,7 @@ struct WordLoops {
   void (*make_words)(const char* text,
                      const std::uint32_t* begins,
                      std::size_t num_words,
+                     std::uint64_t between_spaces,
                      const Table& table,
                      BatchWord* words) = nullptr;
   std::size_t (*find_words)(const BatchWord* words,

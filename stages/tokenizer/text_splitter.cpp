@@ -11,21 +11,21 @@ void TextSplitter::mark(const char* text,
                         std::size_t first_block,
                         std::size_t num_blocks,
                         std::uint64_t* cuts,
-                        std::vector<BlockMarks>& scratch) const {
-  scratch.resize(num_blocks);
+                        std::vector<BlockMarks>& marks) const {
+  marks.resize(num_blocks);
   const std::size_t begin = first_block * kBlockBytes;
-  kernels_.mark_cuts(proof_.classes(), text + begin, num_blocks, scratch.data());
-  std::uint64_t any_wide = 0;
+  kernels_.mark_cuts(proof_.classes(), text + begin, num_blocks, marks.data());
+  std::uint64_t any_rare = 0;
   for (std::size_t block = 0; block < num_blocks; ++block) {
-    cuts[block] = scratch[block].cuts;
-    any_wide |= scratch[block].wide;
+    cuts[block] = marks[block].cuts;
+    any_rare |= marks[block].rare;
   }
-  if (any_wide != 0) {
-    mark_around_wide(text, size, begin, num_blocks, cuts, scratch);
+  if (any_rare != 0) {
+    mark_around_rare(text, size, begin, num_blocks, cuts, marks);
   }
 }
 
-void TextSplitter::mark_around_wide(const char* text,
+void TextSplitter::mark_around_rare(const char* text,
                                     std::size_t size,
                                     std::size_t begin,
                                     std::size_t num_blocks,
@@ -39,9 +39,9 @@ void TextSplitter::mark_around_wide(const char* text,
   std::size_t known_end = 0;  // where the character `known` ends
   char32_t known = 0;
   for (std::size_t block = 0; block < num_blocks; ++block) {
-    for (std::uint64_t wide = marks[block].wide; wide != 0; wide &= wide - 1) {
+    for (std::uint64_t rare = marks[block].rare; rare != 0; rare &= rare - 1) {
       const std::size_t at =
-          begin + block * kBlockBytes + static_cast<std::size_t>(std::countr_zero(wide));
+          begin + block * kBlockBytes + static_cast<std::size_t>(std::countr_zero(rare));
       if (at >= size) {
         return;
       }

@@ -137,7 +137,7 @@ class UnigramEncoder final : public Encoder {
 
   // The words from begins_[i] to begins_[i + 1], for each i below `num_words`.
   void encode_words(std::size_t num_words) {
-    make_words(text_.data(), begins_.data(), num_words, words_, batch_.data());
+    make_words(text_.data(), begins_.data(), num_words, 0, words_, batch_.data());
     for (std::size_t i = 0; i < num_words; ++i) {
       i = emit_words(i, num_words);
       if (i < num_words) {
@@ -261,7 +261,7 @@ class UnigramEncoder final : public Encoder {
         static_cast<std::uint32_t>(part.data() - text_.data()),
         static_cast<std::uint32_t>(part.data() - text_.data() + part.size())};
     BatchWord word;
-    make_words(text_.data(), begins.data(), 1, words_, &word);
+    make_words(text_.data(), begins.data(), 1, 0, words_, &word);
     const ShortIds* const found =
         ShortTable::find_to_front(words_.bucket_at(word.bucket), word.key);
     if (found != nullptr && score_.is_below(found->exponent())) {

@@ -21,6 +21,7 @@ namespace penstock {
 namespace {
 
 constexpr double kNoPath = -std::numeric_limits<double>::infinity();
+constexpr float kNoFloat = std::numeric_limits<float>::quiet_NaN();
 constexpr float kUnknownPenalty = 10;
 // What user-defined symbols lack of the score of the best pieces.
 constexpr double kUserDefinedPenalty = 0.1;
@@ -80,6 +81,8 @@ void UnigramLattice::add_scores(const SentencePieceModel& model) {
     const bool is_user_defined = piece.type == PieceType::kUserDefined;
     const double score = is_user_defined ? bonus - kUserDefinedPenalty : double{piece.score};
     scores_.push_back(score);
+    const auto rounded = static_cast<float>(score);
+    float_scores_.push_back(double{rounded} == score ? rounded : kNoFloat);
     if (!has(piece)) {
       continue;
     }
@@ -89,6 +92,7 @@ void UnigramLattice::add_scores(const SentencePieceModel& model) {
     largest_score_ = std::max(largest_score_, std::abs(score));
     score_error_ = std::max(score_error_, std::abs(score - double{static_cast<float>(score)}));
   }
+  float_scores_[unknown_id_] = unknown_score_;
   if (!(largest_score_ < kLargestScore)) {
     throw ModelRefused("it has no normal piece, or one with the score " + std::to_string(least));
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -61,9 +62,11 @@ class UnigramLattice {
                      Workspace& workspace,
                      std::vector<TokenId>& path) const;
 
-  // The library's score behind one more piece, or unknown character.
+  // The library's score behind one more piece, or unknown character. It adds doubles, and rounds;
+  // for two floats that is what adding floats gives.
   float add_score(float score, TokenId id) const noexcept {
-    return id == unknown_id_ ? unknown_score_ + score : static_cast<float>(scores_[id] + score);
+    const float added = float_scores_[id];
+    return std::isnan(added) ? static_cast<float>(scores_[id] + double{score}) : added + score;
   }
 
   // Of a known piece, in a normalized text.
@@ -98,6 +101,7 @@ class UnigramLattice {
 
   PieceAutomaton automaton_;
   std::vector<double> scores_;          // by id
+  std::vector<float> float_scores_;     // by id, NaN where that is not the same
   std::vector<std::uint32_t> lengths_;  // by id
   float unknown_score_ = 0;
   TokenId unknown_id_ = 0;

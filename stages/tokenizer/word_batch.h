@@ -64,12 +64,22 @@ inline constexpr std::array<KeyMask, WordKey<2>::kMaxBytes + 2> kKeyMasks = [] {
   return masks;
 }();
 
+// A bit of the key of a word that is cut off from a run of spaces, the last of which it has.
+inline constexpr std::uint64_t kAfterSpaces = std::uint64_t{1} << 63U;
+
+template <std::size_t kNumParts>
+bool is_after_spaces(const WordKey<kNumParts>& key) {
+  return (key.parts[kNumParts - 1] & kAfterSpaces) != 0;
+}
+
 // Makes the words from begins[i] to begins[i + 1] for each i below `num_words`, and fetches their
-// buckets into the cache. 16 bytes from the begin of each word on are readable.
+// buckets into the cache. One byte before each word and 16 from its begin on are readable. The
+// key of a word that is cut off between two spaces gets the bits `between_spaces`.
 template <typename Table>
 [[gnu::always_inline]] inline void make_words(const char* text,
                                               const std::uint32_t* begins,
                                               std::size_t num_words,
+                                              std::uint64_t between_spaces,
                                               const Table& table,
                                               BatchWord* words) {
   for (std::size_t i = 0; i < num_words; ++i) {
@@ -79,7 +89,10 @@ template <typename Table>
     BatchWord& word = words[i];
     std::array<std::uint64_t, 2> bytes;
     std::memcpy(bytes.data(), text + begin, sizeof bytes);
-    word.key.parts = {bytes[0] & mask.mask[0], (bytes[1] & mask.mask[1]) | mask.size};
+    std::uint16_t around = 0;
+    std::memcpy(&around, text + begin - 1, sizeof around);
+    const std::uint64_t flags = around == 0x2020 ? between_spaces : 0;
+    word.key.parts = {bytes[0] & mask.mask[0], (bytes[1] & mask.mask[1]) | mask.size | flags};
     word.bucket = table.index(hash_of(word.key));
     word.begin = begin;
     word.size = size;

@@ -101,7 +101,10 @@ class ModelWriter {
 
 const std::vector<std::string> kAlphabet = {
     "a", "b", "c", ".", "\xE2\x96\x81", "\xC3\xA9", "\xE6\xBC\xA2", "\xF0\x9F\x98\x80", "\n"};
-const std::vector<std::string> kTextAlphabet = {"a",
+const std::vector<std::string> kTextAlphabet = {" ",
+                                                " ",
+                                                " ",
+                                                "a",
                                                 "b",
                                                 "c",
                                                 ".",
@@ -124,6 +127,24 @@ std::string random_string(std::mt19937& random,
   return text;
 }
 
+// With pieces of several spaces that are worse than all others, and spaces only at the begin of
+// pieces: what the run of spaces before a word is cut off for.
+void add_words_and_runs(ModelWriter& model, std::mt19937& random) {
+  const std::vector<std::string> letters = {"a", "b", "c", "\xC3\xA9", "\xE6\xBC\xA2", "."};
+  for (std::size_t i = 0; i < 40; ++i) {
+    const std::string space = random() % 2 == 0 ? "\xE2\x96\x81" : "";
+    model.add_piece(space + random_string(random, letters, 1 + random() % 4),
+                    -static_cast<float>(random() % 20),
+                    kNormal);
+  }
+  model.add_piece("\xE2\x96\x81", -20, kNormal);
+  std::string run = "\xE2\x96\x81\xE2\x96\x81";
+  for (std::size_t i = 0; i < 4; ++i) {
+    model.add_piece(run, -100 + static_cast<float>(random() % 2), kNormal);
+    run += random() % 2 == 0 ? "\xE2\x96\x81" : "\xE2\x96\x81\xE2\x96\x81";
+  }
+}
+
 std::string random_model(std::mt19937& random) {
   ModelWriter model;
   model.add_piece("<unk>", 0, kUnknown);
@@ -135,6 +156,10 @@ std::string random_model(std::mt19937& random) {
   const std::size_t num_symbols = random() % 3 == 0 ? random() % 5 : 0;
   for (std::size_t i = 0; i < num_symbols; ++i) {
     model.add_piece(random_string(random, kAlphabet, 1 + random() % 4), 0, kUserDefined);
+  }
+  if (random() % 3 == 0) {
+    add_words_and_runs(model, random);
+    return model.finish(byte_fallback, random() % 2 == 0);
   }
   const std::size_t num_pieces = 3 + random() % 60;
   const unsigned num_scores = 1 + random() % 20;

@@ -37,7 +37,8 @@ TEST(TextKernels, MarkTheSameCutsAtEveryLevel) {
       text_kernels(level).mark_cuts(classes, text.data() + 1, kNumBlocks, marks.data());
       for (std::size_t block = 0; block < kNumBlocks; ++block) {
         EXPECT_EQ(marks[block].cuts, expected[block].cuts) << level;
-        EXPECT_EQ(marks[block].wide, expected[block].wide) << level;
+        EXPECT_EQ(marks[block].spaces, expected[block].spaces) << level;
+        EXPECT_EQ(marks[block].rare, expected[block].rare) << level;
       }
     }
   }
@@ -52,7 +53,7 @@ TEST(TextKernels, MarkWhereAClassMayNotFollow) {
   BlockMarks marks;
   text_kernels("portable").mark_cuts(classes, text.data() + 1, 1, &marks);
   EXPECT_EQ(marks.cuts, 0b10U);
-  EXPECT_EQ(marks.wide, 0U);
+  EXPECT_EQ(marks.rare, 0U);
 }
 
 TEST(TextKernels, AreThereAtTheLevelsOfTheMachine) {

@@ -75,7 +75,7 @@ TEST(TextSplitter, CutsOnlyWhereTheProofSaysSo) {
   }
 }
 
-TEST(TextSplitter, CutsBetweenWideCharactersOfWhichNoPieceIs) {
+TEST(TextSplitter, CutsBetweenRareCharactersOfWhichNoPieceIs) {
   const SplitProof proof({"\xE6\xBC\xA2\xE5\xAD\x97", "ab"});
   for (const std::string& level : simd_levels()) {
     const TextSplitter splitter(proof, text_kernels(level));
