@@ -2,25 +2,17 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
 #include <stdexcept>
 #include <utility>
 
 namespace penstock {
-namespace {
-
-void add_busy_ns(const Metrics& metrics, std::map<std::string, std::int64_t>& sums) {
-  for (const StageMetrics& row : metrics.rows()) {
-    sums[row.name] += row.busy.total_ns();
-  }
-}
-
-}  // namespace
-
 // A source and what it was built with, for one lane.
 struct EndlessSource::Pass {
   StreamInfo stream;
   FileClaims files;
   Metrics metrics;
+  std::map<std::string, std::int64_t> counted_ns;  // of each row, see count_time()
   std::unique_ptr<Source> source;
 };
 
@@ -39,6 +31,7 @@ std::optional<Chunk> EndlessSource::next(int lane_number, const std::stop_token&
   while (true) {
     Source& source = lane.pass ? *lane.pass->source : *first_;
     std::optional<Chunk> chunk = source.next(lane_number, stop);
+    count_time(lane);
     if (!chunk && (stop.stop_requested() || (lane.chunks == 0 && lane.passes == 1))) {
       return std::nullopt;
     }
@@ -49,8 +42,9 @@ std::optional<Chunk> EndlessSource::next(int lane_number, const std::stop_token&
       ++lane.chunks;
       return chunk;
     }
-    end_pass(lane);
     lane.pass = begin_pass();
+    ++lane.passes;
+    lane.chunks = 0;
   }
 }
 
@@ -78,13 +72,19 @@ std::unique_ptr<EndlessSource::Pass> EndlessSource::begin_pass() {
   return pass;
 }
 
-void EndlessSource::end_pass(Lane& lane) {
-  const std::lock_guard lock(mutex_);
-  if (lane.pass) {
-    add_busy_ns(lane.pass->metrics, busy_ns_);
+void EndlessSource::count_time(Lane& lane) {
+  if (!lane.pass) {
+    return;
   }
-  ++lane.passes;
-  lane.chunks = 0;
+  for (StageMetrics& row : metrics_.rows()) {
+    for (const StageMetrics& own : lane.pass->metrics.rows()) {
+      if (own.name == row.name) {
+        std::int64_t& counted = lane.pass->counted_ns[own.name];
+        const std::int64_t now = own.busy.total_ns();
+        row.busy.add(now - std::exchange(counted, now));
+      }
+    }
+  }
 }
 
 int EndlessSource::passes() const {
@@ -93,17 +93,6 @@ int EndlessSource::passes() const {
     most = std::max(most, lane.passes);
   }
   return most;
-}
-
-std::int64_t EndlessSource::busy_ns(const std::string& row) const {
-  std::map<std::string, std::int64_t> sums = busy_ns_;
-  add_busy_ns(metrics_, sums);
-  for (const Lane& lane : lanes_) {
-    if (lane.pass) {
-      add_busy_ns(lane.pass->metrics, sums);
-    }
-  }
-  return sums[row];
 }
 
 }  // namespace penstock

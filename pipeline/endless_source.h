@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,7 +17,8 @@ namespace penstock {
 // waiting for the others. So the stream is the same every time, and goes on until it is stopped.
 class EndlessSource final : public Source {
  public:
-  // What is read first is made in `first`; whatever is made later shows up nowhere.
+  // What is read first is made in `first`. Of what is made later, only the time in which rows are
+  // busy is counted there. The rows outlive the source.
   EndlessSource(SourceFactory factory, StageConfig config, const BuildContext& first);
   ~EndlessSource() override;
 
@@ -31,8 +31,6 @@ class EndlessSource final : public Source {
 
   // How often the input has been begun, by the lane that has done so most.
   int passes() const;
-  // Time in a row of the source, all passes added up; while no lane is being read.
-  std::int64_t busy_ns(const std::string& row) const;
 
  private:
   struct Pass;
@@ -46,18 +44,18 @@ class EndlessSource final : public Source {
 
   static void check_first(const std::optional<Chunk>& chunk, Lane& lane);
   std::unique_ptr<Pass> begin_pass();
-  void end_pass(Lane& lane);
+  // Counts the time of the lane's pass, as far as that has not been done.
+  void count_time(Lane& lane);
 
   // Constant after construction.
   const SourceFactory factory_;
   const StageConfig config_;
   const int threads_;
-  const Metrics& metrics_;  // of the first pass
+  Metrics& metrics_;  // of the first pass
   std::unique_ptr<Source> first_;
 
   std::vector<Lane> lanes_;
-  std::mutex mutex_;                             // factories are called by one thread at a time
-  std::map<std::string, std::int64_t> busy_ns_;  // of passes that have ended; protected by mutex_
+  std::mutex mutex_;  // factories are called by one thread at a time
 };
 
 }  // namespace penstock

@@ -1,5 +1,6 @@
 #include "pipeline/stage_replay.h"
 
+#include <algorithm>
 #include <ctime>
 #include <numeric>
 #include <stdexcept>
@@ -112,7 +113,7 @@ class StageReplay::Stream {
   std::vector<double> take_seconds() {
     std::vector<std::int64_t> busy;
     for (std::size_t row = 0; row < busy_ns_.size(); ++row) {
-      const std::int64_t now = source_.busy_ns(metrics_.rows()[row].name);
+      const std::int64_t now = metrics_.rows()[row].busy.total_ns();
       busy.push_back(now - std::exchange(busy_ns_[row], now));
     }
     return share_out(std::exchange(processor_ns_, 0), busy);
@@ -186,8 +187,17 @@ void StageReplay::capture(std::int64_t text_bytes, const std::stop_token& stop) 
       text += sample_.back().text_bytes;
     }
     passes_ = stream.passes();
-    if (text == 0 && !stop.stop_requested()) {
+    if (stop.stop_requested()) {
+      return;
+    }
+    if (text == 0) {
       throw std::runtime_error("the input holds no text, so there is nothing to measure");
+    }
+    const auto middle = sample_.begin() + std::ssize(sample_) / 2;
+    const auto has_text = [](const SampledChunk& sampled) { return sampled.text_bytes > 0; };
+    if (std::none_of(sample_.begin(), middle, has_text) ||
+        std::none_of(middle, sample_.end(), has_text)) {
+      throw std::runtime_error("one half of the sample holds no text; a larger sample is needed");
     }
   });
 }

@@ -13,7 +13,6 @@
 #include <zstd_errors.h>
 
 #include "pipeline/option.h"
-#include "stages/zstd_frame.h"
 
 namespace penstock {
 namespace {
@@ -36,6 +35,19 @@ std::string hex(std::string_view bytes) {
   return text;
 }
 
+// Whether a zstd or skippable frame can begin with these bytes, of which there may be too few to
+// be sure. RFC 8878, sections 3.1.1 and 3.1.2.
+bool can_begin_zstd_frame(std::string_view bytes) {
+  constexpr std::string_view kSkippableTail = "\x2a\x4d\x18"sv;
+  const std::string_view magic = bytes.substr(0, kZstdMagic.size());
+  if (magic == kZstdMagic.substr(0, magic.size())) {
+    return true;
+  }
+  const std::string_view tail = magic.substr(1);
+  return (static_cast<unsigned char>(magic[0]) & 0xf0) == 0x50 &&
+         tail == kSkippableTail.substr(0, tail.size());
+}
+
 class PlainText final : public Decompressor {
  public:
   Step step(std::string_view input, std::span<char> output) override {
@@ -45,6 +57,20 @@ class PlainText final : public Decompressor {
   }
   void finish() const override {}
 };
+
+// What a zstd frame header asks for, in bytes. RFC 8878, section 3.1.1.1.
+std::optional<std::uint64_t> window_size(std::string_view header) {
+  if (header.size() < 6) {
+    return std::nullopt;
+  }
+  const bool is_single_segment = (static_cast<unsigned char>(header[4]) & 0x20) != 0;
+  if (is_single_segment) {
+    return ZSTD_getFrameContentSize(header.data(), header.size());
+  }
+  const auto descriptor = static_cast<unsigned char>(header[5]);
+  const std::uint64_t base = std::uint64_t{1} << (10 + (descriptor >> 3));
+  return base + base / 8 * (descriptor & 7);
+}
 
 std::string format_size(std::uint64_t bytes) {
   return bytes <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())
@@ -77,30 +103,17 @@ class Zstd final : public Decompressor {
                        consumed_);
     }
     if (header_.empty() && may_be_small_frame(input)) {
-      if (output.size() >= kSmallFrameBytes) {
-        return decompress(input, output);
-      }
-      small_frame_.resize(kSmallFrameBytes);
-      const Step step = decompress(input, small_frame_);
-      held_ = {small_frame_.data(), step.produced};
-      return {step.consumed, give_held(output)};
+      return decompress_with_room(kSmallFrameBytes, input, output);
     }
-    // An error takes along what the same call has written. So the text of a block is never written
-    // to its end by a call that may go on to the next one.
+    // The text of a large block is not written to its end by a call that may go on to the next one:
+    // an error takes along what the same call has written.
     if (is_output_pending_) {
       const Step step = decompress({}, output);
       if (step.produced > 0) {
         return step;
       }
     }
-    return decompress(input, output.first(std::min(output.size(), kLargestBlock - 1)));
-  }
-
-  bool is_between_frames() const override { return header_.empty() && held_.empty(); }
-
-  void pass_over(std::size_t size) override {
-    consumed_ += static_cast<std::int64_t>(size);
-    frame_begin_ = consumed_;
+    return decompress_with_room(kLargestBlock - 1, input, output);
   }
 
   void finish() const override {
@@ -130,6 +143,18 @@ class Zstd final : public Decompressor {
     std::copy_n(held_.data(), size, output.data());
     held_.remove_prefix(size);
     return size;
+  }
+
+  // What is lost with an error depends on how much libzstd may write in a call. So it is always the
+  // same: where text ends that comes before damage must not depend on the caller's room.
+  Step decompress_with_room(std::size_t room, std::string_view input, std::span<char> output) {
+    if (output.size() >= room) {
+      return decompress(input, output.first(room));
+    }
+    aside_.resize(kSmallFrameBytes);
+    const Step step = decompress(input, std::span(aside_).first(room));
+    held_ = {aside_.data(), step.produced};
+    return {step.consumed, give_held(output)};
   }
 
   // One call of libzstd.
@@ -192,7 +217,7 @@ class Zstd final : public Decompressor {
 
   std::string describe_window() const {
     constexpr std::uint64_t kLargestWindow = std::uint64_t{1} << 31;  // that libzstd decodes
-    const std::uint64_t window = zstd_window_size(header_).value_or(0);
+    const std::uint64_t window = window_size(header_).value_or(0);
     if (window > kLargestWindow) {
       return frame() + " is damaged: it claims a window of " + format_size(window) +
              ", and zstd has none above " + format_size(kLargestWindow);
@@ -207,7 +232,7 @@ class Zstd final : public Decompressor {
   std::int64_t frame_begin_ = 0;    // of the frame that is under way or begins next
   std::string header_;              // the frame's first bytes; empty between frames
   bool is_output_pending_ = false;  // libzstd may have text for which there was no room
-  std::vector<char> small_frame_;   // the latest small frame's text
+  std::vector<char> aside_;         // text for which the caller had too little room
   std::string_view held_;           // what of it is still to be given
 };
 

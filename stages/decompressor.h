@@ -43,11 +43,6 @@ class Decompressor {
   // what the failed step wrote to `output` must not be used.
   virtual Step step(std::string_view input, std::span<char> output) = 0;
 
-  // Whether all the text of what has been consumed was given, and a zstd frame may begin.
-  virtual bool is_between_frames() const { return false; }
-  // The next `size` bytes, whole frames, are decompressed elsewhere. Only between frames.
-  virtual void pass_over(std::size_t size) { static_cast<void>(size); }
-
   // There is no more input. Throws ShardError where a frame is not complete.
   virtual void finish() const = 0;
 };

@@ -57,8 +57,9 @@ class ParseJson final : public Transform<ByteChunk, DocumentChunk> {
         has_clean_text = true;
       }
     }
+    const bool has_unescaped_text = destination != unescaped.data();
     adopt_or_keep(parsed, std::move(chunk.bytes), has_clean_text);
-    adopt_or_keep(parsed, std::move(unescaped), destination != unescaped.data());
+    adopt_or_keep(parsed, std::move(unescaped), has_unescaped_text);
     return parsed;
   }
 

@@ -5,9 +5,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <deque>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,7 +22,6 @@
 
 #include "pipeline/errors.h"
 #include "stages/decompressor.h"
-#include "stages/frames_ahead.h"
 #include "stages/record_cutter.h"
 #include "stages/shard_list.h"
 
@@ -117,17 +114,8 @@ struct Rows {
 // Reads its shards one after the other, with one of them open at a time.
 class Lane {
  public:
-  // `width`: how many threads there are for each lane.
-  Lane(std::vector<Shard> shards,
-       const CutOptions& options,
-       std::int64_t max_window,
-       std::size_t width,
-       Rows rows)
-      : shards_(std::move(shards)), max_window_(max_window), rows_(rows), cutter_(options) {
-    if (width > 1) {
-      ahead_ = std::make_unique<FramesAhead>(width, max_window);
-    }
-  }
+  Lane(std::vector<Shard> shards, const CutOptions& options, std::int64_t max_window, Rows rows)
+      : shards_(std::move(shards)), max_window_(max_window), rows_(rows), cutter_(options) {}
 
   void reuse(SpareMemory spare) { cutter_.reuse(std::move(spare)); }
 
@@ -151,22 +139,20 @@ class Lane {
 
  private:
   std::optional<ByteChunk> open_shard() {
+    if (input_buffer_.empty()) {
+      input_buffer_.resize(kStepBytes);
+    }
     const Shard& shard = shards_[next_shard_++];
     cutter_.begin_shard(shard.name);
     file_.emplace(shard);
-    // A pipe is not waited for longer than necessary.
-    goes_ahead_ = ahead_ != nullptr && file_->size().has_value();
     return std::nullopt;
   }
 
   void close_shard() {
     file_.reset();
     decompressor_.reset();
-    input_begin_ = 0;
-    input_size_ = 0;
-    bytes_read_ = 0;
+    input_ = {};
     input_ended_ = false;
-    read_failure_ = nullptr;
   }
 
   // Decompresses or reads a little. Returns a chunk when one is complete.
@@ -174,19 +160,6 @@ class Lane {
     if (cutter_.is_complete()) {
       const BusyTimer timer(rows_.decompress.busy);
       return cutter_.take_chunk();
-    }
-    if (give_text_ahead()) {
-      return std::nullopt;
-    }
-    if (goes_ahead_ && decompressor_ && decompressor_->is_between_frames()) {
-      if (ahead_->wants_more(input()) && can_read_ahead()) {
-        read_ahead(stop);
-        return std::nullopt;
-      }
-      if (decompress_ahead()) {
-        return std::nullopt;
-      }
-      goes_ahead_ = false;
     }
     if (decompress()) {
       return std::nullopt;
@@ -206,100 +179,28 @@ class Lane {
       return false;
     }
     const BusyTimer timer(rows_.decompress.busy);
-    // Never more than a step's bytes, however many have been read: see Decompressor.
-    const std::size_t offset = bytes_read_ - input_size_;
-    const std::string_view stored = input().substr(0, kStepBytes - offset % kStepBytes);
-    const auto [consumed, produced] = decompressor_->step(stored, cutter_.room());
-    consume_input(consumed);
+    const auto [consumed, produced] = decompressor_->step(input_, cutter_.room());
+    input_.remove_prefix(consumed);
     cutter_.add(produced);
-    count_decompressed(consumed, produced);
-    return consumed > 0 || produced > 0;
-  }
-
-  void count_decompressed(std::size_t consumed, std::size_t produced) {
     rows_.decompress.bytes_in.fetch_add(static_cast<std::int64_t>(consumed),
                                         std::memory_order_relaxed);
     rows_.decompress.bytes_out.fetch_add(static_cast<std::int64_t>(produced),
                                          std::memory_order_relaxed);
-  }
-
-  bool decompress_ahead() {
-    const BusyTimer timer(rows_.decompress.busy);
-    const std::size_t consumed = ahead_->decompress(input());
-    decompressor_->pass_over(consumed);
-    consume_input(consumed);
-    count_decompressed(consumed, 0);
-    return consumed > 0;
-  }
-
-  // Returns whether there was any.
-  bool give_text_ahead() {
-    if (!ahead_) {
-      return false;
-    }
-    const BusyTimer timer(rows_.decompress.busy);
-    const std::string_view text = ahead_->text();
-    if (text.empty()) {
-      return false;
-    }
-    const std::span<char> room = cutter_.room();
-    const std::size_t size = std::min(text.size(), room.size());
-    std::copy_n(text.data(), size, room.data());
-    ahead_->take_text(size);
-    cutter_.add(size);
-    count_decompressed(0, size);
-    return true;
-  }
-
-  bool can_read_ahead() const {
-    return !input_ended_ && !read_failure_ && input_size_ + kStepBytes <= FramesAhead::kMostStored;
-  }
-
-  // An error is told when everything before it has been decompressed.
-  void read_ahead(const std::stop_token& stop) {
-    try {
-      read(stop);
-    } catch (const ShardError&) {
-      read_failure_ = std::current_exception();
-    }
+    return consumed > 0 || produced > 0;
   }
 
   void read(const std::stop_token& stop) {
-    if (read_failure_) {
-      std::rethrow_exception(read_failure_);
-    }
     const BusyTimer timer(rows_.read.busy);
-    const std::span<char> room = input_room();
-    const std::size_t size = file_->read_full(room, stop);
+    const std::size_t size = file_->read_full(input_buffer_, stop);
     rows_.read.bytes_in.fetch_add(static_cast<std::int64_t>(size), std::memory_order_relaxed);
     if (stop.stop_requested()) {
       return;  // with a part of a step: next() gives nothing more
     }
-    input_size_ += size;
-    bytes_read_ += size;
+    input_ = {input_buffer_.data(), size};
     input_ended_ = size == 0;
     if (!decompressor_) {
-      decompressor_ = make_decompressor(input(), max_window_);
+      decompressor_ = make_decompressor(input_, max_window_);
     }
-  }
-
-  std::string_view input() const { return {input_buffer_.data() + input_begin_, input_size_}; }
-
-  void consume_input(std::size_t size) {
-    input_begin_ += size;
-    input_size_ -= size;
-  }
-
-  // Room for a step behind the input that there is.
-  std::span<char> input_room() {
-    if (input_begin_ > 0 && input_begin_ + input_size_ + kStepBytes > input_buffer_.size()) {
-      std::memmove(input_buffer_.data(), input().data(), input_size_);
-      input_begin_ = 0;
-    }
-    if (input_size_ + kStepBytes > input_buffer_.size()) {
-      input_buffer_.resize(std::max(2 * input_buffer_.size(), input_size_ + kStepBytes));
-    }
-    return std::span(input_buffer_).subspan(input_begin_ + input_size_, kStepBytes);
   }
 
   std::string describe(const ShardError& error) const {
@@ -324,16 +225,10 @@ class Lane {
   // Of the open shard.
   std::optional<InputFile> file_;
   std::unique_ptr<Decompressor> decompressor_;  // from the first bytes on
-  std::size_t bytes_read_ = 0;
+  std::string_view input_;                      // read, not yet decompressed
   bool input_ended_ = false;
 
-  bool goes_ahead_ = false;  // as far as there are whole frames
-  std::exception_ptr read_failure_;
-
   std::vector<char> input_buffer_;
-  std::size_t input_begin_ = 0;  // in the buffer, of what is read but not yet decompressed
-  std::size_t input_size_ = 0;
-  std::unique_ptr<FramesAhead> ahead_;  // null where every thread has a lane
 };
 
 class ShardReader final : public Source {
@@ -342,7 +237,6 @@ class ShardReader final : public Source {
               std::size_t lanes,
               const CutOptions& options,
               std::int64_t max_window,
-              std::size_t threads,
               Rows rows)
       : total_bytes_(sum_of_sizes(shards)) {
     for (std::size_t lane = 0; lane < lanes; ++lane) {
@@ -350,7 +244,7 @@ class ShardReader final : public Source {
       for (std::size_t i = lane; i < shards.size(); i += lanes) {
         own.push_back(shards[i]);
       }
-      lanes_.emplace_back(std::move(own), options, max_window, (threads + lanes - 1) / lanes, rows);
+      lanes_.emplace_back(std::move(own), options, max_window, rows);
     }
   }
 
@@ -464,12 +358,8 @@ std::unique_ptr<Source> make_reader(const StageConfig& config, const BuildContex
       static_cast<std::size_t>(config.integer("chunk_size")),
       static_cast<std::size_t>(config.integer("max_document"))};
   const Rows rows{context.own_row, context.metrics.add("decompress", static_cast<int>(lanes))};
-  return std::make_unique<ShardReader>(list.shards,
-                                       static_cast<std::size_t>(lanes),
-                                       options,
-                                       config.integer("max_window"),
-                                       static_cast<std::size_t>(context.threads),
-                                       rows);
+  return std::make_unique<ShardReader>(
+      list.shards, static_cast<std::size_t>(lanes), options, config.integer("max_window"), rows);
 }
 
 }  // namespace

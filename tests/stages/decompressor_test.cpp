@@ -113,6 +113,20 @@ TEST(DecompressorTest, GivesEveryBlockBeforeTheDamagedOneHoweverLittleRoomThereI
   }
 }
 
+TEST(DecompressorTest, GivesTheSameBeforeAWrongChecksumWhateverTheRoom) {
+  constexpr std::size_t kBlock = std::size_t{1} << 17;
+  for (const std::size_t size : {2 * kBlock, 5 * kBlock + 1000, 9 * kBlock - 1}) {
+    std::string stored = zstd(sample_text(size));
+    stored.back() ^= 1;
+    const std::string before = text_before_error(stored, kBlock);
+    EXPECT_FALSE(before.empty());
+    for (const std::size_t room :
+         {std::size_t{1000}, std::size_t{100'000}, kBlock - 1, kBlock + 1, 3 * kBlock, size}) {
+      EXPECT_EQ(text_before_error(stored, room).size(), before.size()) << size << ' ' << room;
+    }
+  }
+}
+
 TEST(DecompressorTest, GivesNothingOfASmallFrameWithAWrongChecksumHoweverLittleRoomThereIs) {
   const std::string good = zstd(sample_text(30'000));
   std::string bad = zstd(sample_text(20'000));
