@@ -13,6 +13,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "apps/bench_command.h"
 #include "apps/exit_status.h"
 #include "apps/graph_command.h"
 #include "apps/inspect_command.h"
@@ -23,6 +24,7 @@
 #include "apps/validate_command.h"
 #include "apps/version.h"
 #include "pipeline/errors.h"
+#include "pipeline/option.h"
 
 namespace penstock {
 namespace {
@@ -35,6 +37,8 @@ struct Request {
   std::string graph_format = "mermaid";
   std::int64_t inspect_rows = 3;
   std::string model_path;
+  BenchOptions bench;  // config path and overrides are in `run`
+  std::string bench_capture;
   std::function<int()> command;
 };
 
@@ -182,6 +186,74 @@ void add_inspect_model(CLI::App& app, Request& request) {
       [&] { request.command = [&] { return inspect_model_command(request.model_path); }; });
 }
 
+// Why a size cannot be that of a sample; nothing where it can.
+std::string capture_error(const std::string& text) {
+  return parse_bytes(text).value_or(0) > 0 ? ""
+                                           : "got '" + text + "', expected a size such as 64MiB";
+}
+
+void add_bench(CLI::App& app, Request& request, const StageRegistry& registry) {
+  CLI::App* command = app.add_subcommand(
+      "bench",
+      "Measure how fast a pipeline is, how fast it could be, and what limits it: each stage alone "
+      "on one core, then the whole with more and more threads; the configured outputs are not "
+      "touched");
+  add_config(*command, request);
+  command
+      ->add_option(
+          "--threads",
+          request.bench.threads,
+          "Numbers of threads to run with, such as 1,2,4, whatever the configuration says; by "
+          "default 1, 2, 4, ... up to the processors there are")
+      ->type_name("LIST")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1, 1024));
+  command
+      ->add_option("--repetitions",
+                   request.bench.repetitions,
+                   "How often everything is measured; medians are told")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command
+      ->add_option("--seconds",
+                   request.bench.seconds,
+                   "About how long everything may take: a slow pipeline is measured on less text, "
+                   "and less often")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 86'400.0))
+      ->capture_default_str();
+  command
+      ->add_option("--capture",
+                   request.bench_capture,
+                   "How much text is measured on, if there is time; kept in memory about four "
+                   "times over; by default 16MiB for a thread and 64MiB at least")
+      ->type_name("SIZE")
+      ->check(capture_error);
+  command
+      ->add_option("--json",
+                   request.bench.json_path,
+                   "Also write the figures, as JSON; - prints them instead of the text")
+      ->type_name("FILE")
+      ->check(summary_path_error);
+  command->footer(
+      "docs/benchmarking.md says how to read what it prints.\n\n"
+      "Exit status: as of 'penstock run'.\n\n"
+      "Examples:\n"
+      "  penstock bench my.yaml\n"
+      "  penstock bench my.yaml --threads 1,8 --seconds 120 --json bench.json\n"
+      "  penstock bench my.yaml --set read.lanes=8 --set tokenize.model=other.model");
+  command->callback([&] {
+    request.command = [&] {
+      request.bench.config_path = request.run.config_path;
+      request.bench.overrides = request.run.overrides;
+      request.bench.capture_bytes = parse_bytes(request.bench_capture).value_or(0);
+      return bench_command(request.bench, registry);
+    };
+  });
+}
+
 // Prints help, version or what is wrong with the command line.
 int report(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream output;
@@ -219,6 +291,7 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
   add_validate(app, request, registry);
   add_inspect(app, request, registry);
   add_inspect_model(app, request);
+  add_bench(app, request, registry);
   add_graph(app, request, registry);
   add_stages(app, request, registry);
   try {

@@ -1,10 +1,10 @@
 #include "apps/summary_json.h"
 
-#include <ctime>
 #include <variant>
 
 #include <nlohmann/json.hpp>
 
+#include "apps/utc_time.h"
 #include "apps/version.h"
 
 namespace penstock {
@@ -25,16 +25,6 @@ const char* status_name(RunStatus status) {
       return "failed";
   }
   return "unknown";
-}
-
-// "2025-01-31T12:34:56Z"
-std::string utc_time(std::chrono::system_clock::time_point time) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  std::tm calendar{};
-  gmtime_r(&seconds, &calendar);
-  char text[sizeof "2025-01-31T12:34:56Z"] = {};
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &calendar);
-  return text;
 }
 
 double per_second(double amount, double seconds) {

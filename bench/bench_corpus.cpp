@@ -56,8 +56,8 @@ BenchCorpus::BenchCorpus(int megabytes, int shards) {
   }
   const std::string compressed = compress(text);
   for (int shard = 0; shard < shards; ++shard) {
-    std::ofstream file(folder_ + "/shard_" + std::to_string(shard) + ".jsonl.zst",
-                       std::ios::binary);
+    paths_.push_back(folder_ + "/shard_" + std::to_string(shard) + ".jsonl.zst");
+    std::ofstream file(paths_.back(), std::ios::binary);
     file.write(compressed.data(), std::ssize(compressed));
     raw_bytes_ += std::ssize(text);
   }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace penstock::bench {
 
@@ -16,10 +17,12 @@ class BenchCorpus {
   BenchCorpus& operator=(const BenchCorpus&) = delete;
 
   std::string pattern() const { return folder_ + "/*.jsonl.zst"; }
+  const std::vector<std::string>& paths() const { return paths_; }
   std::int64_t raw_bytes() const { return raw_bytes_; }
 
  private:
   std::string folder_;
+  std::vector<std::string> paths_;
   std::int64_t raw_bytes_ = 0;
 };
 

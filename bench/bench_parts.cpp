@@ -10,28 +10,29 @@ namespace {
 
 class ByteTokens final : public Transform<DocumentChunk, TokenChunk> {
  public:
-  explicit ByteTokens(const StageConfig&) {}
+  explicit ByteTokens(const StageConfig& config)
+      : bytes_per_token_(static_cast<std::size_t>(config.integer("bytes_per_token"))) {}
 
   TokenChunk process(DocumentChunk chunk) override {
     auto tokens = continue_chunk<TokenChunk>(chunk);
     std::size_t size = 0;
     for (const Document& document : chunk.documents) {
-      size += document.text.size();
+      size += document.text.size() / bytes_per_token_ + 1;
     }
     tokens.ids.reserve(size);
+    tokens.documents.reserve(chunk.documents.size());
     for (const Document& document : chunk.documents) {
-      for (const char byte : document.text) {
-        tokens.ids.push_back(static_cast<unsigned char>(byte));
+      for (std::size_t at = 0; at < document.text.size(); at += bytes_per_token_) {
+        tokens.ids.push_back(static_cast<unsigned char>(document.text[at]));
       }
       tokens.documents.push_back({std::ssize(tokens.ids), document.record, document.byte_offset});
     }
+    release(chunk, tokens.spare);
     return tokens;
   }
-};
 
-class DiscardSink final : public Sink {
- public:
-  void consume(std::shared_ptr<const Batch>, Completion done) override { done.done(); }
+ private:
+  const std::size_t bytes_per_token_;
 };
 
 }  // namespace
@@ -39,27 +40,29 @@ class DiscardSink final : public Sink {
 StageRegistry bench_registry() {
   StageRegistry registry;
   register_stages(registry);
-  registry.add_transform<ByteTokens>("byte_tokens", "A token a byte.", {});
-  StageType discard;
-  discard.name = "discard";
-  discard.summary = "Lets go of every batch at once.";
-  discard.input = Payload::kBatch;
-  discard.ordering = Ordering::kInOrder;
-  discard.factory = SinkFactory(
-      [](const StageConfig&, const BuildContext&) { return std::make_unique<DiscardSink>(); });
-  registry.add(std::move(discard));
+  registry.add_transform<ByteTokens>(
+      "byte_tokens",
+      "The bytes of the text as tokens.",
+      {Option::integer("bytes_per_token", "Every n-th byte is a token, the first one included.")
+           .in_range(1, 64)
+           .or_else(std::int64_t{1})});
   return registry;
 }
 
-PipelineConfig bench_config(const std::string& paths,
+PipelineConfig bench_config(const std::vector<std::string>& paths,
                             const std::string& tokenizer,
                             int threads,
-                            int lanes) {
+                            int lanes,
+                            const std::vector<std::string>& overrides) {
+  std::string list;
+  for (const std::string& path : paths) {
+    list += (list.empty() ? "'" : ", '") + path + "'";
+  }
   const std::string yaml = "threads: " + std::to_string(threads) +
-                           "\npipeline:\n- read: {lanes: " + std::to_string(lanes) + ", paths: '" +
-                           paths + "'}\n- parse\n- " + tokenizer +
+                           "\npipeline:\n- read: {lanes: " + std::to_string(lanes) + ", paths: [" +
+                           list + "]}\n- parse\n- " + tokenizer +
                            "\n- pack: {batch_size: 8, sequence_length: 1024}\n- discard\n";
-  return parse_config(yaml, "bench.yaml", bench_registry());
+  return parse_config(yaml, "bench.yaml", bench_registry(), overrides);
 }
 
 LooseParts::LooseParts(const PipelineConfig& config, const StageRegistry& registry) {
@@ -87,6 +90,7 @@ std::optional<Chunk> LooseParts::next() {
     if (ended_[lane]) {
       continue;
     }
+    source_->reuse(static_cast<int>(lane), std::move(spare_));
     std::optional<Chunk> chunk = source_->next(static_cast<int>(lane), {});
     if (chunk) {
       return chunk;
@@ -96,22 +100,32 @@ std::optional<Chunk> LooseParts::next() {
   return std::nullopt;
 }
 
-Chunk LooseParts::transform(Chunk chunk, std::size_t slot) {
-  auto& stages = instances_.at(slot);
+LooseParts::Stages& LooseParts::stages(std::size_t slot) {
+  Stages& stages = instances_.at(slot);
   if (stages.empty()) {
     for (const InstanceFactory& make : factories_) {
       stages.push_back(make());
     }
   }
-  for (const auto& stage : stages) {
+  return stages;
+}
+
+Chunk LooseParts::transform(Chunk chunk, std::size_t slot) {
+  for (const auto& stage : stages(slot)) {
     chunk = stage->process_chunk(std::move(chunk));
   }
   return chunk;
 }
 
 void LooseParts::pack(Chunk chunk) {
-  assembler_->add(std::get<TokenChunk>(std::move(chunk)), full_);
+  auto& tokens = std::get<TokenChunk>(chunk);
+  assembler_->add(tokens, full_);
+  for (Batch& batch : full_) {
+    assembler_->reuse(std::move(batch));
+  }
   full_.clear();
+  spare_ = std::move(tokens.spare);
+  release(tokens, spare_);
 }
 
 std::int64_t LooseParts::finish() {

@@ -9,25 +9,31 @@
 
 namespace penstock::bench {
 
-// The built-in stages, a sink `discard` that lets go of every batch at once, and a stage
-// `byte_tokens` whose tokens are the text's bytes: the cheapest tokenizer that there can be, to see
-// what everything around it costs.
+// The built-in stages, and a stage `byte_tokens` whose tokens are bytes of the text: the cheapest
+// tokenizer that there can be, to see what everything around it costs. With bytes_per_token: 4 it
+// makes about as many tokens as a real one.
 StageRegistry bench_registry();
 
 // read -> parse -> tokenizer -> pack -> discard over `paths`; `tokenizer` is YAML of the stage.
-PipelineConfig bench_config(const std::string& paths,
+// `overrides` as parse_config() takes them.
+PipelineConfig bench_config(const std::vector<std::string>& paths,
                             const std::string& tokenizer,
                             int threads,
-                            int lanes);
+                            int lanes,
+                            const std::vector<std::string>& overrides = {});
 
 // The same stages, built by the same factories but without a graph.
 class LooseParts {
  public:
+  using Stages = std::vector<std::unique_ptr<Stage>>;
+
   LooseParts(const PipelineConfig& config, const StageRegistry& registry);
 
   // The source's next chunk, dealt round-robin over its lanes; nothing at the end. One thread.
   std::optional<Chunk> next();
-  // What parse and tokenizer make of it, by instances of this slot alone.
+  // parse and tokenizer: the instances of this slot alone.
+  Stages& stages(std::size_t slot);
+  // What they make of a chunk.
   Chunk transform(Chunk chunk, std::size_t slot);
   // Packs and discards. One thread, in order.
   void pack(Chunk chunk);
@@ -40,9 +46,10 @@ class LooseParts {
   FileClaims files_;
   std::unique_ptr<Source> source_;
   std::vector<InstanceFactory> factories_;
-  std::vector<std::vector<std::unique_ptr<Stage>>> instances_;  // [slot][stage]
+  std::vector<Stages> instances_;  // by slot
   std::unique_ptr<BatchAssembler> assembler_;
   std::vector<Batch> full_;
+  SpareMemory spare_;
   std::vector<bool> ended_;
   std::size_t turn_ = 0;
 };

@@ -31,7 +31,7 @@ void report(benchmark::State& state, const Workload& workload, std::int64_t toke
 void plain_loop(benchmark::State& state, const Workload& workload, int lanes) {
   const StageRegistry registry = bench_registry();
   const PipelineConfig config =
-      bench_config(workload.corpus.pattern(), workload.tokenizer, 1, lanes);
+      bench_config({workload.corpus.pattern()}, workload.tokenizer, 1, lanes);
   std::int64_t tokens = 0;
   for (auto _ : state) {
     LooseParts parts(config, registry);
@@ -46,7 +46,7 @@ void plain_loop(benchmark::State& state, const Workload& workload, int lanes) {
 void flow_graph(benchmark::State& state, const Workload& workload, int threads, int lanes) {
   const StageRegistry registry = bench_registry();
   const PipelineConfig config =
-      bench_config(workload.corpus.pattern(), workload.tokenizer, threads, lanes);
+      bench_config({workload.corpus.pattern()}, workload.tokenizer, threads, lanes);
   std::int64_t tokens = 0;
   for (auto _ : state) {
     tokens = Pipeline(config, registry).run().tokens.out;
@@ -59,7 +59,7 @@ void parallel_pipeline(benchmark::State& state, const Workload& workload, int th
   using Message = std::shared_ptr<Chunk>;
   const StageRegistry registry = bench_registry();
   const PipelineConfig config =
-      bench_config(workload.corpus.pattern(), workload.tokenizer, threads, lanes);
+      bench_config({workload.corpus.pattern()}, workload.tokenizer, threads, lanes);
   std::int64_t tokens = 0;
   for (auto _ : state) {
     LooseParts parts(config, registry);

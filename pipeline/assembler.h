@@ -28,7 +28,9 @@ class BatchAssembler {
   virtual ~BatchAssembler() = default;
 
   // Appends to `full` the batches that the chunk completes, in order.
-  virtual void add(TokenChunk chunk, std::vector<Batch>& full) = 0;
+  virtual void add(const TokenChunk& chunk, std::vector<Batch>& full) = 0;
+  // Nobody needs this batch any more: its memory may go into one to come.
+  virtual void reuse(Batch batch) { static_cast<void>(batch); }
   // The stream is over: appends what is left, padded or dropped as configured.
   virtual void finish(std::vector<Batch>& full) = 0;
   virtual TokenAccount account() const = 0;

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -33,11 +37,60 @@ struct Reject {
   std::string stage;           // filled in by the pipeline
 };
 
+// One text, valid UTF-8, as a view into its chunk's arena.
+struct Document {
+  std::string_view text;
+  std::int64_t record = 0;       // as in SourcePosition
+  std::int64_t byte_offset = 0;  // of the record, as in SourcePosition
+};
+
+// One document's tokens end (exclusive) at `end` in TokenChunk::ids and begin where the previous
+// one's end.
+struct TokenDocument {
+  std::int64_t end = 0;
+  std::int64_t record = 0;
+  std::int64_t byte_offset = 0;
+};
+
+// Memory that chunks which are over have left to those to come, so that a run allocates none once
+// it is under way. Travels with a chunk: continue_chunk() passes it on and takes from it what the
+// next payload needs. A copy of a chunk has none. Empty is fine: what is not there is allocated.
+class SpareMemory {
+ public:
+  SpareMemory() = default;
+  SpareMemory(SpareMemory&&) noexcept = default;
+  SpareMemory& operator=(SpareMemory&&) noexcept = default;
+  SpareMemory(const SpareMemory&) {}
+  SpareMemory& operator=(const SpareMemory&) { return *this; }
+  ~SpareMemory() = default;
+
+  // An empty buffer with room for `capacity` bytes, and not much more: capacity is what memory
+  // credits count.
+  ByteBuffer take_buffer(std::size_t capacity);
+  void keep(ByteBuffer buffer);
+  // Nothing in them but capacity.
+  std::vector<Document> take_documents() { return std::exchange(documents_, {}); }
+  void keep(std::vector<Document> documents);
+  std::vector<TokenDocument> take_token_documents() { return std::exchange(token_documents_, {}); }
+  void keep(std::vector<TokenDocument> documents);
+  std::vector<TokenId> take_ids() { return std::exchange(ids_, {}); }
+  void keep(std::vector<TokenId> ids);
+  // What is left in `other` and not here.
+  void keep(SpareMemory other);
+
+ private:
+  std::array<ByteBuffer, 2> buffers_;
+  std::vector<Document> documents_;
+  std::vector<TokenDocument> token_documents_;
+  std::vector<TokenId> ids_;
+};
+
 // What every chunk carries. A chunk is the unit of work: about 256 KiB of text, never one document.
 struct ChunkInfo {
   SourcePosition position;       // of the chunk's first byte
   std::int64_t num_records = 0;  // as read, the refused and the blank ones included
   std::vector<Reject> rejects;   // in stream order per stage
+  SpareMemory spare;             // not counted by memory credits
 };
 
 // How records are told apart in a ByteChunk.
@@ -63,17 +116,12 @@ class TextArena {
   void adopt(ByteBuffer buffer);
   // Bytes held.
   std::size_t size() const noexcept { return size_; }
+  // Lets go of the text; the memory may be worth keeping.
+  void release_to(SpareMemory& spare);
 
  private:
   std::vector<ByteBuffer> blocks_;
   std::size_t size_ = 0;
-};
-
-// One text, valid UTF-8, as a view into its chunk's arena.
-struct Document {
-  std::string_view text;
-  std::int64_t record = 0;       // as in SourcePosition
-  std::int64_t byte_offset = 0;  // of the record, as in SourcePosition
 };
 
 // Documents of one shard, in record order. A stage may drop, replace (store the new text in the
@@ -81,14 +129,6 @@ struct Document {
 struct DocumentChunk : ChunkInfo {
   std::vector<Document> documents;
   TextArena arena;
-};
-
-// One document's tokens end (exclusive) at `end` in TokenChunk::ids and begin where the previous
-// one's end.
-struct TokenDocument {
-  std::int64_t end = 0;
-  std::int64_t record = 0;
-  std::int64_t byte_offset = 0;
 };
 
 // Token ids of the documents of one shard, concatenated. Documents without tokens are kept.
@@ -109,13 +149,32 @@ inline ChunkInfo& info(Chunk& chunk) {
 // Bytes of memory that the chunk's payload occupies: what byte credits are counted in.
 std::int64_t memory_bytes(const Chunk& chunk);
 
-// Moves position, record count and rejects from one payload to the next: what a Transform that
-// changes the payload type begins with.
+// Bytes of what the stages are about: raw bytes, or the text of documents. Nothing for tokens.
+std::int64_t content_bytes(const Chunk& chunk);
+
+// A copy that shares nothing with `chunk` but the name of the shard, with no room to spare.
+Chunk copy_of(const Chunk& chunk);
+
+// Moves position, record count, rejects and spare memory from one payload to the next: what a
+// Transform that changes the payload type begins with.
 template <typename To, typename From>
 To continue_chunk(From& from) {
   To to;
   static_cast<ChunkInfo&>(to) = std::move(static_cast<ChunkInfo&>(from));
+  if constexpr (std::is_same_v<To, DocumentChunk>) {
+    to.documents = to.spare.take_documents();
+  } else if constexpr (std::is_same_v<To, TokenChunk>) {
+    to.ids = to.spare.take_ids();
+    to.documents = to.spare.take_token_documents();
+  }
   return to;
 }
+
+// The chunk is over: its memory goes to `spare`.
+void release(ByteChunk& chunk, SpareMemory& spare);
+void release(DocumentChunk& chunk, SpareMemory& spare);
+void release(TokenChunk& chunk, SpareMemory& spare);
+// The same, what the chunk carries for others included.
+SpareMemory release(Chunk chunk);
 
 }  // namespace penstock

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <exception>
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -39,10 +38,12 @@ class ChunkOrder {
 
  private:
   struct Lane {
-    std::map<std::int64_t, ChunkMessage> waiting;
+    std::vector<ChunkMessage> waiting;  // a ring: index modulo size, null where none has arrived
     std::int64_t next_index = 0;
     bool ended = false;
   };
+
+  static ChunkMessage& place(Lane& lane, std::int64_t index);
 
   std::vector<Lane> lanes_;
   std::size_t turn_ = 0;

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "pipeline/chain_check.h"
@@ -243,6 +244,20 @@ PipelineConfig parse_config(std::string_view yaml,
   check_chain(written.stages, registry, issues);
   issues.throw_if_any();
   return config;
+}
+
+std::vector<std::string> stage_labels(const std::vector<StageConfig>& stages) {
+  std::unordered_map<std::string, int> times;
+  for (const StageConfig& stage : stages) {
+    ++times[stage.stage()];
+  }
+  std::unordered_map<std::string, int> seen;
+  std::vector<std::string> labels;
+  for (const StageConfig& stage : stages) {
+    const std::string& name = stage.stage();
+    labels.push_back(times[name] == 1 ? name : name + "[" + std::to_string(seen[name]++) + "]");
+  }
+  return labels;
 }
 
 }  // namespace penstock

@@ -38,6 +38,9 @@ PipelineConfig parse_config(std::string_view yaml,
                             const StageRegistry& registry,
                             const std::vector<std::string>& overrides = {});
 
+// The stages' names, with [n] behind one that stands more than once.
+std::vector<std::string> stage_labels(const std::vector<StageConfig>& stages);
+
 // docs/configuration.md: every run option and every stage with its options, from the declarations.
 std::string configuration_reference(const StageRegistry& registry);
 // One stage's part of it, as plain text for a terminal.

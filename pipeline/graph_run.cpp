@@ -1,6 +1,7 @@
 #include "pipeline/graph_run.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <exception>
@@ -16,6 +17,7 @@
 
 #include "pipeline/chunk_order.h"
 #include "pipeline/errors.h"
+#include "pipeline/spare_pool.h"
 
 namespace penstock {
 namespace {
@@ -25,6 +27,8 @@ namespace flow = oneapi::tbb::flow;
 // Multiplied with a chunk's bytes as it is read, for the text and the tokens that come of it; the
 // exact figure replaces it as soon as the chunk has been through the parallel stages.
 constexpr std::int64_t kReadCharge = 3;
+// Small ones of which a chunk completes many. Large ones are bounded by the assembler.
+constexpr std::size_t kMostSpentBatches = 256;
 constexpr std::size_t kThreadStackBytes = std::size_t{8} << 20;
 
 // A message to a lane's reader.
@@ -34,25 +38,41 @@ struct Credit {
   bool read_next = false;  // a worker has begun on the lane's latest chunk
 };
 
-// A batch on its way through the sinks.
-struct Parcel {
-  std::shared_ptr<const Batch> batch;          // let go of when every sink is finished with it
-  std::int64_t charge = 0;                     // bytes
-  std::atomic<std::ptrdiff_t> outstanding{0};  // sinks that are not finished with it
+// The batches that one chunk completed: one message, so that many small ones cost little.
+struct Shipment;
+using ShipmentMessage = std::shared_ptr<Shipment>;
+using SinkNode = flow::async_node<ShipmentMessage, flow::continue_msg, flow::queueing>;
+struct Parcel;
+
+// A batch that a sink is not finished with.
+struct Delivery {
+  BuiltSink* sink = nullptr;
+  std::int64_t batch_index = 0;
+  Parcel* parcel = nullptr;
+  ShipmentMessage shipment;  // that the parcel is part of; null where nothing is delivered
+  SinkNode::gateway_type* gateway = nullptr;
 };
 
-// The batches that one chunk completed: one message, so that many small ones cost little.
-struct Shipment {
-  int lane = 0;  // whose budget holds the batches' bytes
-  std::deque<Parcel> parcels;
+// A batch on its way through the sinks.
+struct Parcel {
+  std::shared_ptr<Batch> batch;                // let go of when every sink is finished with it
+  std::int64_t charge = 0;                     // bytes
+  std::atomic<std::ptrdiff_t> outstanding{0};  // sinks that are not finished with it
+  std::vector<Delivery> deliveries;            // by sink
 };
-using ShipmentMessage = std::shared_ptr<Shipment>;
+
+// Used again, with its parcels, when all of them have been delivered.
+struct Shipment {
+  int lane = 0;                             // whose budget holds the batches' bytes
+  std::deque<Parcel> parcels;               // there may be more than are in use
+  std::size_t num_parcels = 0;              // in use
+  std::atomic<std::size_t> undelivered{0};  // of these
+};
 
 using ReaderNode = flow::multifunction_node<Credit, std::tuple<ChunkMessage>, flow::queueing>;
 using ChainNode = flow::multifunction_node<ChunkMessage, std::tuple<ChunkMessage>, flow::queueing>;
 using AssembleNode =
     flow::multifunction_node<ChunkMessage, std::tuple<ShipmentMessage>, flow::queueing>;
-using SinkNode = flow::async_node<ShipmentMessage, flow::continue_msg, flow::queueing>;
 
 // The first failure wins; a sink's dropped batch gives way to the error that made it drop it.
 class Failure {
@@ -113,6 +133,11 @@ class GraphRun {
         lane_budget_(parts.memory_limit / parts.source.lanes()),
         window_(lane_window(parts.threads, parts.source.lanes())),
         returned_bytes_(static_cast<std::size_t>(parts.source.lanes())),
+        text_memory_(most_spare(parts)),
+        token_memory_(most_spare(parts)),
+        messages_(static_cast<std::size_t>(window_ * parts.source.lanes())),
+        shipments_(most_spare(parts)),
+        newly_spent_(kMostSpentBatches),
         lanes_(static_cast<std::size_t>(parts.source.lanes())),
         order_(parts.source.lanes()) {
     build();
@@ -167,11 +192,11 @@ class GraphRun {
           guard([&] { assemble(message, first, ports); });
         });
     connect(*assemble_);
-    for (BuiltSink& sink : parts_.sinks) {
+    for (std::size_t sink = 0; sink < parts_.sinks.size(); ++sink) {
       SinkNode& node = sinks_.emplace_back(
           graph_,
           flow::serial,
-          [this, &sink](const ShipmentMessage& message, SinkNode::gateway_type& gateway) {
+          [this, sink](const ShipmentMessage& message, SinkNode::gateway_type& gateway) {
             ship(sink, message, gateway);
           });
       flow::make_edge(flow::output_port<0>(*assemble_), node);
@@ -208,7 +233,10 @@ class GraphRun {
   }
 
   ChunkMessage next_chunk(Lane& lane, int lane_number) {
-    auto message = std::make_shared<LaneChunk>();
+    ChunkMessage message = messages_.take();
+    if (!message) {
+      message = std::make_shared<LaneChunk>();
+    }
     message->lane = lane_number;
     message->index = lane.next_index++;
     ++lane.undealt_chunks;
@@ -232,6 +260,9 @@ class GraphRun {
 
   std::optional<Chunk> next_of_source(int lane_number) {
     try {
+      SpareMemory spare = text_memory_.take();
+      spare.keep(token_memory_.take());
+      parts_.source.reuse(lane_number, std::move(spare));
       return parts_.source.next(lane_number, stop_reading_.get_token());
     } catch (...) {
       std::throw_with_nested(StageError("stage '" + parts_.source_metrics.name +
@@ -316,6 +347,7 @@ class GraphRun {
     } catch (...) {
       message.failure = std::current_exception();
     }
+    text_memory_.keep(std::exchange(info(message.chunk).spare, {}));
     const std::int64_t charge = memory_bytes(message.chunk);
     if (charge != message.charge) {
       give_back(message.lane, Credit{.bytes = message.charge - charge});
@@ -334,35 +366,84 @@ class GraphRun {
     }
     order_.add(message);
     while (const ChunkMessage next = next_in(order_)) {
-      std::vector<Batch> full;
+      reuse_spent_batches();
       {
         const BusyTimer timer(parts_.assembler_metrics.busy);
-        pack(*next, full);
+        pack(*next, full_batches_);
       }
-      const auto shipment = std::make_shared<Shipment>();
-      shipment->lane = next->lane;
-      const std::int64_t charge = fill(*shipment, std::move(full));
+      const ShipmentMessage shipment = make_shipment(next->lane);
+      const std::int64_t charge = fill(*shipment);
       // The chunk's tokens now live in batches. Those that are shipped hold their own bytes until
       // every sink is finished with them; the one that is being filled holds none, else a budget
       // smaller than a batch would never fill it.
-      give_back(next->lane, Credit{.bytes = next->charge - charge, .dealt = 1});
-      if (!shipment->parcels.empty()) {
+      const Credit credit{.bytes = next->charge - charge, .dealt = 1};
+      const int lane = next->lane;
+      *next = LaneChunk();
+      messages_.keep(next);
+      give_back(lane, credit);
+      if (shipment->num_parcels > 0) {
         std::get<0>(ports).try_put(shipment);
+      } else {
+        shipments_.keep(shipment);
       }
     }
   }
 
-  // Returns the bytes of all batches.
-  std::int64_t fill(Shipment& shipment, std::vector<Batch> full) const {
+  // The memory of the batches that nobody has any more. Some sink may look at one even when it is
+  // finished with it.
+  void reuse_spent_batches() {
+    while (std::shared_ptr<Batch> spent = newly_spent_.take()) {
+      spent_batches_.push_back(std::move(spent));
+    }
+    std::erase_if(spent_batches_, [this](std::shared_ptr<Batch>& spent) {
+      if (spent.use_count() > 1) {
+        return false;
+      }
+      std::atomic_thread_fence(std::memory_order_acquire);  // what its last user did is over
+      parts_.assembler.reuse(std::move(*spent));
+      batch_holders_.push_back(std::move(spent));
+      return true;
+    });
+    spent_batches_.resize(std::min(spent_batches_.size(), kMostSpentBatches));
+    batch_holders_.resize(std::min(batch_holders_.size(), kMostSpentBatches));
+  }
+
+  ShipmentMessage make_shipment(int lane) {
+    ShipmentMessage shipment = shipments_.take();
+    if (!shipment) {
+      shipment = std::make_shared<Shipment>();
+    }
+    shipment->lane = lane;
+    return shipment;
+  }
+
+  // With the full batches. Returns the bytes of all of them.
+  std::int64_t fill(Shipment& shipment) {
     std::int64_t charge = 0;
-    for (Batch& batch : full) {
-      Parcel& parcel = shipment.parcels.emplace_back();
-      parcel.charge = memory_bytes(batch);
+    shipment.num_parcels = full_batches_.size();
+    shipment.undelivered = full_batches_.size();
+    while (shipment.parcels.size() < shipment.num_parcels) {
+      shipment.parcels.emplace_back().deliveries.resize(parts_.sinks.size());
+    }
+    for (std::size_t i = 0; i < full_batches_.size(); ++i) {
+      Parcel& parcel = shipment.parcels[i];
+      parcel.charge = memory_bytes(full_batches_[i]);
       parcel.outstanding = std::ssize(parts_.sinks);
-      parcel.batch = std::make_shared<const Batch>(std::move(batch));
+      parcel.batch = hold(std::move(full_batches_[i]));
       charge += parcel.charge;
     }
+    full_batches_.clear();
     return charge;
+  }
+
+  std::shared_ptr<Batch> hold(Batch batch) {
+    if (batch_holders_.empty()) {
+      return std::make_shared<Batch>(std::move(batch));
+    }
+    std::shared_ptr<Batch> holder = std::move(batch_holders_.back());
+    batch_holders_.pop_back();
+    *holder = std::move(batch);
+    return holder;
   }
 
   void pack(LaneChunk& message, std::vector<Batch>& full) {
@@ -374,7 +455,7 @@ class GraphRun {
     }
     try {
       if (!message.last) {
-        add(std::get<TokenChunk>(std::move(message.chunk)), full);
+        add(std::get<TokenChunk>(message.chunk), full);
       }
       if (order_.finished()) {
         parts_.assembler.finish(full);
@@ -389,13 +470,16 @@ class GraphRun {
     parts_.counters.set_account(parts_.assembler.account());
   }
 
-  void add(TokenChunk tokens, std::vector<Batch>& full) {
+  void add(TokenChunk& tokens, std::vector<Batch>& full) {
     StageMetrics& metrics = parts_.assembler_metrics;
     ++metrics.chunks;
     metrics.records += tokens.num_records;
     metrics.documents += std::ssize(tokens.documents);
     metrics.tokens += std::ssize(tokens.ids);
-    parts_.assembler.add(std::move(tokens), full);
+    parts_.assembler.add(tokens, full);
+    SpareMemory spare;
+    release(tokens, spare);
+    token_memory_.keep(std::move(spare));
   }
 
   void judge(ChunkInfo& chunk) {
@@ -412,30 +496,28 @@ class GraphRun {
 
   // ---- sinks
 
-  void ship(BuiltSink& sink, const ShipmentMessage& shipment, SinkNode::gateway_type& gateway) {
-    for (Parcel& parcel : shipment->parcels) {
-      guard([&] { consume(sink, shipment, parcel, gateway); });
+  void ship(std::size_t sink, const ShipmentMessage& shipment, SinkNode::gateway_type& gateway) {
+    // With its last parcel the shipment may be used again at once.
+    const std::size_t num_parcels = shipment->num_parcels;
+    for (std::size_t i = 0; i < num_parcels; ++i) {
+      guard([&] { consume(sink, shipment, shipment->parcels[i], gateway); });
     }
   }
 
-  void consume(BuiltSink& sink,
+  void consume(std::size_t sink_number,
                const ShipmentMessage& shipment,
                Parcel& parcel,
                SinkNode::gateway_type& gateway) {
+    BuiltSink& sink = parts_.sinks[sink_number];
     // Valid until this sink is finished with it, whatever the others do.
     const Batch& batch = *parcel.batch;
     const std::int64_t index = batch.index;
-    Completion::Callback callback =
-        [this, &sink, shipment, &parcel, index, &gateway](const std::exception_ptr& error) {
-          const ReleaseWait release{gateway};
-          if (error) {
-            fail_sink(sink, index, error);
-          } else {
-            complete(*shipment, parcel);
-          }
-        };
+    Delivery& delivery = parcel.deliveries[sink_number];
+    delivery = {&sink, index, &parcel, shipment, &gateway};
     gateway.reserve_wait();
-    Completion completion(std::move(callback));
+    // Small enough for std::function to hold without an allocation.
+    Completion completion(
+        [this, &delivery](const std::exception_ptr& error) { end_delivery(delivery, error); });
     const BusyTimer timer(sink.metrics->busy);
     ++sink.metrics->chunks;
     sink.metrics->tokens += batch.num_tokens;
@@ -446,22 +528,41 @@ class GraphRun {
     }
   }
 
+  static std::size_t most_spare(const GraphParts& parts) {
+    return static_cast<std::size_t>(parts.threads + parts.source.lanes());
+  }
+
   // Lets the graph end when everything that was to be done is done.
   struct ReleaseWait {
     SinkNode::gateway_type& gateway;
     ~ReleaseWait() { gateway.release_wait(); }
   };
 
-  // A sink is finished with a batch; any thread.
-  void complete(Shipment& shipment, Parcel& parcel) {
+  // A sink is finished with a batch, or has failed; any thread.
+  void end_delivery(Delivery& delivery, const std::exception_ptr& error) {
+    const ReleaseWait release{*delivery.gateway};
+    const ShipmentMessage shipment = std::exchange(delivery.shipment, nullptr);
+    if (error) {
+      fail_sink(*delivery.sink, delivery.batch_index, error);
+    } else {
+      complete(shipment, *delivery.parcel);
+    }
+  }
+
+  void complete(const ShipmentMessage& shipment, Parcel& parcel) {
     if (parcel.outstanding.fetch_sub(1) > 1) {
       return;
     }
-    parcel.batch.reset();
+    const int lane = shipment->lane;
+    const std::int64_t charge = parcel.charge;
+    newly_spent_.keep(std::move(parcel.batch));
+    if (shipment->undelivered.fetch_sub(1) == 1) {
+      shipments_.keep(shipment);
+    }
     ++parts_.counters.batches;
     // Whoever adds to nothing tells the reader, so that many batches cost one message.
-    if (returned_bytes_[static_cast<std::size_t>(shipment.lane)].fetch_add(parcel.charge) == 0) {
-      give_back(shipment.lane, Credit{});
+    if (returned_bytes_[static_cast<std::size_t>(lane)].fetch_add(charge) == 0) {
+      give_back(lane, Credit{});
     }
   }
 
@@ -518,10 +619,20 @@ class GraphRun {
   std::stop_source stop_reading_;                          // a failure ends reading like a stop
   std::vector<std::atomic<std::int64_t>> returned_bytes_;  // by lane; of batches
 
+  // Own synchronisation. Memory that is over, for what is to come.
+  SparePool<SpareMemory> text_memory_;   // of chunks that have become tokens
+  SparePool<SpareMemory> token_memory_;  // of chunks that have been packed
+  SparePool<ChunkMessage> messages_;
+  SparePool<ShipmentMessage> shipments_;
+  SparePool<std::shared_ptr<Batch>> newly_spent_;  // batches that every sink is finished with
+
   // Each element is touched by one serial node alone.
   std::vector<Lane> lanes_;
   std::deque<ChunkOrder> chain_orders_;
   ChunkOrder order_;
+  std::vector<Batch> full_batches_;                    // of the chunk that is being packed
+  std::vector<std::shared_ptr<Batch>> spent_batches_;  // see reuse_spent_batches()
+  std::vector<std::shared_ptr<Batch>> batch_holders_;  // without a batch
   bool ended_ = false;
 
   // Destroyed before what their bodies use.

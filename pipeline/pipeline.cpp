@@ -51,21 +51,6 @@ OnError to_on_error(const std::string& text) {
   return text == "skip" ? OnError::kSkip : OnError::kQuarantine;
 }
 
-// A stage's name, with [n] where it stands more than once.
-std::vector<std::string> stage_labels(const std::vector<StageConfig>& stages) {
-  std::unordered_map<std::string, int> times;
-  for (const StageConfig& stage : stages) {
-    ++times[stage.stage()];
-  }
-  std::unordered_map<std::string, int> seen;
-  std::vector<std::string> labels;
-  for (const StageConfig& stage : stages) {
-    const std::string& name = stage.stage();
-    labels.push_back(times[name] == 1 ? name : name + "[" + std::to_string(seen[name]++) + "]");
-  }
-  return labels;
-}
-
 StageSummary summarise(const StageMetrics& row, double wall_seconds) {
   StageSummary summary;
   summary.name = row.name;

@@ -30,6 +30,13 @@ class Source {
   // oneTBB inside may run other stages' work on this thread meanwhile: hold no lock across it.
   virtual std::optional<Chunk> next(int lane, const std::stop_token& stop) = 0;
 
+  // Called before next(), by the same thread: memory to write the lane's next chunk to. What is
+  // left of it belongs into ChunkInfo::spare.
+  virtual void reuse(int lane, SpareMemory spare) {
+    static_cast<void>(lane);
+    static_cast<void>(spare);
+  }
+
   // Bytes to read in all, in the unit of StageMetrics::bytes_in of the source's first metrics row
   // (compressed bytes for files), or nothing where that is not known. Any thread, at any time.
   virtual std::optional<std::int64_t> total_bytes() const { return std::nullopt; }

@@ -20,20 +20,6 @@ void add_to(std::atomic<std::int64_t>& counter, std::int64_t amount) {
   counter.fetch_add(amount, std::memory_order_relaxed);
 }
 
-// Bytes of what the stages are about: raw bytes, or text.
-std::int64_t content_bytes(const Chunk& chunk) {
-  if (const auto* bytes = std::get_if<ByteChunk>(&chunk)) {
-    return std::ssize(bytes->bytes.view());
-  }
-  std::int64_t sum = 0;
-  if (const auto* documents = std::get_if<DocumentChunk>(&chunk)) {
-    for (const Document& document : documents->documents) {
-      sum += std::ssize(document.text);
-    }
-  }
-  return sum;
-}
-
 void count_output(const Chunk& chunk, StageMetrics& metrics) {
   add_to(metrics.bytes_out, content_bytes(chunk));
   if (const auto* documents = std::get_if<DocumentChunk>(&chunk)) {

@@ -79,6 +79,14 @@ void StageRegistry::add(StageType type) {
   types_.emplace(std::move(name), std::move(type));
 }
 
+void StageRegistry::replace_factory(const std::string& name, Factory factory) {
+  const auto found = types_.find(name);
+  if (found == types_.end() || found->second.factory.index() != factory.index()) {
+    throw std::logic_error("there is no stage '" + name + "' of this role");
+  }
+  found->second.factory = std::move(factory);
+}
+
 const StageType* StageRegistry::find(const std::string& name) const {
   const auto found = types_.find(name);
   return found == types_.end() ? nullptr : &found->second;

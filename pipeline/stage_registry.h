@@ -77,7 +77,10 @@ using InstanceFactory = std::function<std::unique_ptr<Stage>()>;
 // instance. Instances are made by any thread, one at a time.
 using StageFactory = std::function<InstanceFactory(const StageConfig&, const BuildContext&)>;
 
-// Everything that the framework knows of a kind of stage. The factory's type is its role.
+// The type is the stage's role.
+using Factory = std::variant<SourceFactory, StageFactory, AssemblerFactory, SinkFactory>;
+
+// Everything that the framework knows of a kind of stage.
 struct StageType {
   std::string name;     // as in configurations, snake_case
   std::string summary;  // one sentence
@@ -85,7 +88,7 @@ struct StageType {
   Payload output = Payload::kNone;
   Ordering ordering = Ordering::kParallel;
   std::vector<Option> options;
-  std::variant<SourceFactory, StageFactory, AssemblerFactory, SinkFactory> factory;
+  Factory factory;
 };
 
 // Knows the stages by name. Filled by explicit calls before use, never by static initialisers.
@@ -113,6 +116,10 @@ class StageRegistry {
            return [config] { return std::make_unique<T>(config); };
          })});
   }
+
+  // Makes a known stage by another factory of the same role from now on, for measurements. Throws
+  // std::logic_error where it is not known or its role is another.
+  void replace_factory(const std::string& name, Factory factory);
 
   const StageType* find(const std::string& name) const;
   std::vector<std::string> names() const;  // sorted

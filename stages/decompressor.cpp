@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <vector>
 
 #include <zlib.h>
 #include <zstd.h>
@@ -92,12 +93,72 @@ class Zstd final : public Decompressor {
   }
 
   Step step(std::string_view input, std::span<char> output) override {
+    if (!held_.empty()) {
+      return {0, give_held(output)};
+    }
     if (header_.empty() && !input.empty() && !can_begin_zstd_frame(input)) {
       throw ShardError("what follows the last zstd frame, at compressed byte " +
                            std::to_string(consumed_) + ", is not a zstd frame (it begins with " +
                            hex(input.substr(0, 4)) + ")",
                        consumed_);
     }
+    if (header_.empty() && may_be_small_frame(input)) {
+      return decompress_with_room(kSmallFrameBytes, input, output);
+    }
+    // The text of a large block is not written to its end by a call that may go on to the next one:
+    // an error takes along what the same call has written.
+    if (is_output_pending_) {
+      const Step step = decompress({}, output);
+      if (step.produced > 0) {
+        return step;
+      }
+    }
+    return decompress_with_room(kLargestBlock - 1, input, output);
+  }
+
+  void finish() const override {
+    if (!header_.empty()) {
+      throw ShardError("cut short: the file ends inside " + frame());
+    }
+  }
+
+ private:
+  static constexpr std::size_t kLargestBlock = ZSTD_BLOCKSIZE_MAX;
+  // Up to here a frame is given whole or, where its checksum is wrong, not at all.
+  static constexpr std::size_t kSmallFrameBytes = std::size_t{128} << 10;
+
+  struct Free {
+    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+  };
+
+  // Whether the input begins with a whole frame that is not known to be larger.
+  static bool may_be_small_frame(std::string_view input) {
+    const unsigned long long size = ZSTD_getFrameContentSize(input.data(), input.size());
+    return (size <= kSmallFrameBytes || size == ZSTD_CONTENTSIZE_UNKNOWN) &&
+           ZSTD_isError(ZSTD_findFrameCompressedSize(input.data(), input.size())) == 0;
+  }
+
+  std::size_t give_held(std::span<char> output) {
+    const std::size_t size = std::min(held_.size(), output.size());
+    std::copy_n(held_.data(), size, output.data());
+    held_.remove_prefix(size);
+    return size;
+  }
+
+  // What is lost with an error depends on how much libzstd may write in a call. So it is always the
+  // same: where text ends that comes before damage must not depend on the caller's room.
+  Step decompress_with_room(std::size_t room, std::string_view input, std::span<char> output) {
+    if (output.size() >= room) {
+      return decompress(input, output.first(room));
+    }
+    aside_.resize(kSmallFrameBytes);
+    const Step step = decompress(input, std::span(aside_).first(room));
+    held_ = {aside_.data(), step.produced};
+    return {step.consumed, give_held(output)};
+  }
+
+  // One call of libzstd.
+  Step decompress(std::string_view input, std::span<char> output) {
     ZSTD_inBuffer in{input.data(), input.size(), 0};
     ZSTD_outBuffer out{output.data(), output.size(), 0};
     const std::size_t code = ZSTD_decompressStream(context_.get(), &out, &in);
@@ -113,19 +174,9 @@ class Zstd final : public Decompressor {
     } else {
       keep_header(input.substr(0, in.pos));
     }
+    is_output_pending_ = code != 0 && out.pos == out.size;
     return {in.pos, out.pos};
   }
-
-  void finish() const override {
-    if (!header_.empty()) {
-      throw ShardError("cut short: the file ends inside " + frame());
-    }
-  }
-
- private:
-  struct Free {
-    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
-  };
 
   void keep_header(std::string_view input) {
     constexpr std::size_t kLongestHeader = 18;
@@ -177,9 +228,12 @@ class Zstd final : public Decompressor {
 
   const std::int64_t max_window_;
   const std::unique_ptr<ZSTD_DCtx, Free> context_;
-  std::int64_t consumed_ = 0;     // of the shard
-  std::int64_t frame_begin_ = 0;  // of the frame that is under way or begins next
-  std::string header_;            // the frame's first bytes; empty between frames
+  std::int64_t consumed_ = 0;       // of the shard
+  std::int64_t frame_begin_ = 0;    // of the frame that is under way or begins next
+  std::string header_;              // the frame's first bytes; empty between frames
+  bool is_output_pending_ = false;  // libzstd may have text for which there was no room
+  std::vector<char> aside_;         // text for which the caller had too little room
+  std::string_view held_;           // what of it is still to be given
 };
 
 class Gzip final : public Decompressor {

@@ -104,6 +104,10 @@ std::string with_article(std::string_view type) {
   return (type == "object" || type == "array" ? "an " : "a ") + std::string(type);
 }
 
+bool is_escaped(std::string_view content) {
+  return content.find('\\') != std::string_view::npos;
+}
+
 // Offset of the first escape that JSON does not have in what stands between a string's quotes, or
 // npos. Surrogates are not paired here. Relies on the string not ending inside "\x".
 std::size_t find_bad_escape(std::string_view content) {
@@ -160,9 +164,14 @@ class RecordWalk {
  public:
   RecordWalk(const JsonField& field,
              ondemand::parser& parser,
+             JsonUnescape* fast_unescape,
              std::string_view record,
              char* destination)
-      : field_(field), parser_(parser), record_(record), destination_(destination) {}
+      : field_(field),
+        parser_(parser),
+        fast_unescape_(fast_unescape),
+        record_(record),
+        destination_(destination) {}
 
   JsonText extract() {
     if (visit_record()) {
@@ -306,7 +315,7 @@ class RecordWalk {
   }
 
   bool is_key(std::string_view content, std::string_view wanted) {
-    if (content.find('\\') == std::string_view::npos) {
+    if (!is_escaped(content)) {
       return content == wanted;
     }
     std::string_view key;
@@ -319,12 +328,23 @@ class RecordWalk {
     } else if (found_.type != "string") {
       refuse("the field '" + field_.written + "' is " + with_article(found_.type) +
              ", expected a string");
-    } else if (check_escapes(found_.content) && !unescape(found_.content, text_)) {
+    } else if (!is_escaped(found_.content)) {
+      text_ = found_.content;
+    } else if (!unescape(found_.content, text_) && check_escapes(found_.content)) {
       refuse("lone surrogate in the text");
     }
   }
 
+  // Also false where check_escapes() would be.
   bool unescape(std::string_view content, std::string_view& unescaped) {
+    if (fast_unescape_ != nullptr) {
+      const char* const text_end = fast_unescape_(content, destination_);
+      if (text_end == nullptr) {
+        return false;
+      }
+      unescaped = {destination_, static_cast<std::size_t>(text_end - destination_)};
+      return true;
+    }
     const ondemand::raw_json_string raw(reinterpret_cast<const std::uint8_t*>(content.data()));
     auto* end = reinterpret_cast<std::uint8_t*>(destination_);
     return parser_.unescape(raw, end).get(unescaped) == simdjson::SUCCESS;
@@ -370,6 +390,7 @@ class RecordWalk {
 
   const JsonField& field_;
   ondemand::parser& parser_;
+  JsonUnescape* const fast_unescape_;
   const std::string_view record_;
   char* const destination_;
   ondemand::document document_;
@@ -429,17 +450,19 @@ class JsonTextExtractor::Parser {
   ondemand::parser parser;
 };
 
-JsonTextExtractor::JsonTextExtractor(JsonField field)
-    : field_(std::move(field)), parser_(std::make_unique<Parser>(kUsualRecordBytes)) {}
+JsonTextExtractor::JsonTextExtractor(JsonField field, JsonUnescape* unescape)
+    : field_(std::move(field)),
+      unescape_(unescape),
+      parser_(std::make_unique<Parser>(kUsualRecordBytes)) {}
 
 JsonTextExtractor::~JsonTextExtractor() = default;
 
 JsonText JsonTextExtractor::extract(std::string_view record, char* destination) {
   if (record.size() <= kUsualRecordBytes) {
-    return RecordWalk(field_, parser_->parser, record, destination).extract();
+    return RecordWalk(field_, parser_->parser, unescape_, record, destination).extract();
   }
   Parser own(record.size());
-  return RecordWalk(field_, own.parser, record, destination).extract();
+  return RecordWalk(field_, own.parser, unescape_, record, destination).extract();
 }
 
 }  // namespace penstock

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "stages/json_unescape.h"
+
 namespace penstock {
 
 // Where in a JSON record the text stands.
@@ -31,13 +33,15 @@ class JsonTextExtractor {
   // Objects and arrays inside one another, the record's own object included.
   static constexpr int kMaxDepth = 1024;
 
-  explicit JsonTextExtractor(JsonField field);
+  // `unescape`: in place of simdjson's, unless it is null.
+  explicit JsonTextExtractor(JsonField field, JsonUnescape* unescape = fast_json_unescape());
   ~JsonTextExtractor();
   JsonTextExtractor(const JsonTextExtractor&) = delete;
   JsonTextExtractor& operator=(const JsonTextExtractor&) = delete;
 
-  // Writes the unescaped text to `destination` and returns the view of it. ByteBuffer::kPadding
-  // bytes behind the record must be readable. `destination` must have room for record.size() +
+  // Returns a view into the record where the text has no escapes; else writes the unescaped text to
+  // the beginning of `destination` and returns the view of that. ByteBuffer::kPadding bytes behind
+  // the record must be readable. `destination` must have room for record.size() +
   // ByteBuffer::kPadding bytes; what lies behind the text in it is scratch.
   JsonText extract(std::string_view record, char* destination);
 
@@ -45,6 +49,7 @@ class JsonTextExtractor {
   class Parser;
 
   const JsonField field_;
+  JsonUnescape* const unescape_;
   std::unique_ptr<Parser> parser_;
 };
 

@@ -14,6 +14,9 @@ namespace {
 // Batch::cu_seqlens counts in it.
 constexpr std::int64_t kMaxCells = std::numeric_limits<std::int32_t>::max();
 
+// Of memory that waits to be used again; but one batch in any case.
+constexpr std::int64_t kMostSpentBytes = std::int64_t{8} << 20;
+
 // More is a slip. Their product needs a bound of its own, but does not overflow.
 constexpr std::int64_t kMaxBatchSize = std::int64_t{1} << 20;
 constexpr std::int64_t kMaxSequenceLength = std::int64_t{1} << 24;
@@ -79,7 +82,7 @@ Packer::Packer(const StageConfig& config, const StreamInfo& stream)
       drop_last_(config.boolean("drop_last")),
       pad_id_(choose_pad_id(config, stream)) {}
 
-void Packer::add(TokenChunk chunk, std::vector<Batch>& full) {
+void Packer::add(const TokenChunk& chunk, std::vector<Batch>& full) {
   const std::span<const TokenId> ids = chunk.ids;
   std::int64_t begin = 0;
   for (const TokenDocument& document : chunk.documents) {
@@ -107,6 +110,16 @@ void Packer::finish(std::vector<Batch>& full) {
     deliver(full);
   }
   account_.dropped = account_.in - account_.out;
+}
+
+void Packer::reuse(Batch batch) {
+  batch.tokens.clear();
+  batch.cu_seqlens.clear();
+  batch.segments.clear();
+  const std::int64_t kept = (std::ssize(spent_) + 1) * memory_bytes(batch);
+  if (spent_.empty() || kept <= kMostSpentBytes) {
+    spent_.push_back(std::move(batch));
+  }
 }
 
 void Packer::append(Run run, std::vector<Batch>& full) {
@@ -166,6 +179,15 @@ void Packer::place_last_target(TokenId id) {
   ++segments_.back().end;
 }
 
+Batch Packer::take_spent() {
+  if (spent_.empty()) {
+    return {};
+  }
+  Batch batch = std::move(spent_.back());
+  spent_.pop_back();
+  return batch;
+}
+
 void Packer::start_batch() {
   batch_.tokens.reserve(static_cast<std::size_t>(batch_size_ * row_length_));
   segments_.clear();
@@ -175,8 +197,9 @@ void Packer::start_batch() {
 // Pads the batch where it is not full, and hands it over.
 void Packer::deliver(std::vector<Batch>& full) {
   const std::int64_t cells = batch_size_ * row_length_;
-  Batch batch = std::exchange(batch_, Batch());
-  batch_.index = batch.index + 1;
+  const std::int64_t next_index = batch_.index + 1;
+  Batch batch = std::exchange(batch_, take_spent());
+  batch_.index = next_index;
 
   batch.batch_size = batch_size_;
   batch.sequence_length = sequence_length_;

@@ -23,7 +23,8 @@ class Packer final : public BatchAssembler {
   // Throws ConfigError.
   Packer(const StageConfig& config, const StreamInfo& stream);
 
-  void add(TokenChunk chunk, std::vector<Batch>& full) override;
+  void add(const TokenChunk& chunk, std::vector<Batch>& full) override;
+  void reuse(Batch batch) override;
   void finish(std::vector<Batch>& full) override;
   TokenAccount account() const override { return account_; }
 
@@ -47,6 +48,7 @@ class Packer final : public BatchAssembler {
   void place(Run run, std::vector<Batch>& full);
   void place_inputs(Run& run);
   void place_last_target(TokenId id);
+  Batch take_spent();
   void start_batch();
   void deliver(std::vector<Batch>& full);
 
@@ -59,6 +61,7 @@ class Packer final : public BatchAssembler {
   Batch batch_;                    // being filled: only `tokens` and `index` are kept up to date
   std::vector<Segment> segments_;  // of it; here so that the batch's are allocated once
   std::vector<std::int32_t> cu_seqlens_;  // likewise
+  std::vector<Batch> spent_;              // for batches to come
   std::optional<Overlap> overlap_;
   TokenAccount account_;
 };

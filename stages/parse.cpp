@@ -1,5 +1,7 @@
 #include "stages/parse.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -35,21 +37,41 @@ class ParseJson final : public Transform<ByteChunk, DocumentChunk> {
     if (chunk.bytes.empty()) {
       return parsed;
     }
+    // Blank records make no document, so their number alone promises nothing.
+    parsed.documents.reserve(std::min(static_cast<std::size_t>(parsed.num_records),
+                                      chunk.bytes.size() / sizeof(Document)));
     // No text is longer than its record, so the texts fit where the records did.
-    char* destination = parsed.arena.allocate(chunk.bytes.size() + ByteBuffer::kPadding);
+    ByteBuffer unescaped = parsed.spare.take_buffer(chunk.bytes.size());
+    char* destination = unescaped.data();
+    bool has_clean_text = false;
     while (const std::optional<ChunkRecord> record = records.next()) {
       JsonText extracted = extractor_.extract(record->bytes, destination);
-      if (extracted.refusal.empty()) {
-        parsed.documents.push_back({extracted.text, record->record, record->byte_offset});
+      if (!extracted.refusal.empty()) {
+        refuse(parsed, *record, std::move(extracted.refusal));
+        continue;
+      }
+      parsed.documents.push_back({extracted.text, record->record, record->byte_offset});
+      if (extracted.text.data() == destination) {
         destination += extracted.text.size();
       } else {
-        refuse(parsed, *record, std::move(extracted.refusal));
+        has_clean_text = true;
       }
     }
+    const bool has_unescaped_text = destination != unescaped.data();
+    adopt_or_keep(parsed, std::move(chunk.bytes), has_clean_text);
+    adopt_or_keep(parsed, std::move(unescaped), has_unescaped_text);
     return parsed;
   }
 
  private:
+  static void adopt_or_keep(DocumentChunk& parsed, ByteBuffer buffer, bool has_text) {
+    if (has_text) {
+      parsed.arena.adopt(std::move(buffer));
+    } else {
+      parsed.spare.keep(std::move(buffer));
+    }
+  }
+
   JsonTextExtractor extractor_;
 };
 

@@ -22,13 +22,14 @@
 
 #include "pipeline/errors.h"
 #include "stages/decompressor.h"
+#include "stages/record_cutter.h"
 #include "stages/shard_list.h"
 
 namespace penstock {
 namespace {
 
-// Compressed bytes read, and text decompressed, in a step. Both stay in a core's second-level
-// cache; larger steps were slower.
+// Compressed bytes read in a step. They stay in a core's second-level cache; larger steps were
+// slower.
 constexpr std::size_t kStepBytes = std::size_t{128} << 10;
 
 // How often a wait for a pipe looks at the stop token.
@@ -105,219 +106,6 @@ class InputFile {
   std::int64_t offset_ = 0;
 };
 
-struct CutOptions {
-  RecordDelimiter delimiter = RecordDelimiter::kLine;
-  std::size_t chunk_size = 0;
-  std::size_t max_document = 0;
-};
-
-// Cuts the text of one shard after the other into chunks. Holds one chunk; grows beyond a chunk's
-// usual size only for a record that is longer.
-class RecordCutter {
- public:
-  explicit RecordCutter(const CutOptions& options) : options_(options) {}
-
-  void begin_shard(std::shared_ptr<const std::string> shard) {
-    record_ = {std::move(shard), 1, 0};
-    begin_chunk();
-  }
-
-  // Takes bytes from the front of `text`, all of them unless a chunk becomes complete. Returns how
-  // many.
-  std::size_t add(std::string_view text) {
-    std::size_t taken = 0;
-    while (taken < text.size() && !is_complete_) {
-      const std::string_view rest = text.substr(taken);
-      const std::string_view plain = rest.substr(0, plain_size(rest.size()));
-      taken += plain.empty() ? add_to_record(rest) : add_plain(plain);
-    }
-    return taken;
-  }
-
-  bool is_complete() const { return is_complete_; }
-
-  ByteChunk take_chunk() {
-    chunk_.bytes = without_waste(std::move(chunk_.bytes));
-    ByteChunk chunk = std::move(chunk_);
-    begin_chunk();
-    return chunk;
-  }
-
-  // The shard is over. What is left, if there is anything.
-  std::optional<ByteChunk> end_shard() {
-    if (too_long_ || chunk_.bytes.size() > record_begin_) {
-      end_record(0);
-    }
-    if (chunk_.num_records == 0) {
-      return std::nullopt;
-    }
-    return take_chunk();
-  }
-
-  // The shard cannot be read on: the whole records that are left, and a reject for the one at
-  // which it stopped, of which there may be no byte yet.
-  ByteChunk break_off(std::string reason) {
-    constexpr std::size_t kMostRaw = std::size_t{64} << 10;
-    Reject reject;
-    if (too_long_) {
-      reject = std::move(*too_long_);
-      too_long_.reset();
-    } else {
-      const std::string_view raw = chunk_.bytes.view().substr(record_begin_);
-      reject.raw = raw.substr(0, kMostRaw);
-      reject.raw_bytes = std::ssize(raw);
-    }
-    reject.position = record_;
-    reject.reason = std::move(reason);
-    chunk_.rejects.push_back(std::move(reject));
-    chunk_.bytes.resize(record_begin_);
-    ++chunk_.num_records;
-    return take_chunk();
-  }
-
- private:
-  // A chunk ends with this many records that are too long, so that a shard full of them is
-  // reported bit by bit.
-  static constexpr std::size_t kMostTooLong = 64;
-
-  void begin_chunk() {
-    chunk_ = {};
-    chunk_.position = record_;
-    chunk_.delimiter = options_.delimiter;
-    record_begin_ = 0;
-    is_complete_ = false;
-  }
-
-  // How many of the next bytes can neither complete the chunk nor make a record too long, whatever
-  // they are.
-  std::size_t plain_size(std::size_t size) const {
-    const std::size_t held = chunk_.bytes.size();
-    if (options_.delimiter == RecordDelimiter::kFile || too_long_ || held >= options_.chunk_size) {
-      return 0;
-    }
-    const std::size_t most = std::min(size, options_.chunk_size - held - 1);
-    return held - record_begin_ + most <= options_.max_document ? most : 0;
-  }
-
-  std::size_t add_plain(std::string_view bytes) {
-    make_room(chunk_.bytes.size() + bytes.size(), false);
-    chunk_.bytes.append(bytes);
-    const std::int64_t newlines = std::count(bytes.begin(), bytes.end(), '\n');
-    if (newlines > 0) {
-      const std::size_t after_last = bytes.size() - bytes.rfind('\n') - 1;
-      const std::size_t end = chunk_.bytes.size() - after_last;
-      count_records(newlines, static_cast<std::int64_t>(end - record_begin_));
-      record_begin_ = end;
-    }
-    return bytes.size();
-  }
-
-  // Adds to the record under way up to its end.
-  std::size_t add_to_record(std::string_view bytes) {
-    const std::size_t newline =
-        options_.delimiter == RecordDelimiter::kLine ? bytes.find('\n') : std::string_view::npos;
-    if (newline == std::string_view::npos) {
-      extend_record(bytes, bytes.size());
-      return bytes.size();
-    }
-    extend_record(bytes.substr(0, newline + 1), newline);
-    end_record(1);
-    return newline + 1;
-  }
-
-  // `bytes` are `length` bytes of the record, and its newline where that is reached.
-  void extend_record(std::string_view bytes, std::size_t length) {
-    const std::size_t record_length = chunk_.bytes.size() - record_begin_ + length;
-    if (too_long_) {
-      too_long_->raw_bytes += static_cast<std::int64_t>(length);
-    } else if (record_length > options_.max_document) {
-      give_up_record(bytes.substr(0, length));
-    } else {
-      make_room(chunk_.bytes.size() + bytes.size(), bytes.size() > length);
-      chunk_.bytes.append(bytes);
-    }
-  }
-
-  void end_record(std::int64_t newline_bytes) {
-    auto length = static_cast<std::int64_t>(chunk_.bytes.size() - record_begin_);
-    if (too_long_) {
-      length = too_long_->raw_bytes + newline_bytes;
-      reject_too_long();
-    }
-    count_records(1, length);
-    record_begin_ = chunk_.bytes.size();
-    is_complete_ = record_begin_ >= options_.chunk_size || chunk_.rejects.size() >= kMostTooLong;
-  }
-
-  // The next record begins `length` bytes of text later.
-  void count_records(std::int64_t count, std::int64_t length) {
-    chunk_.num_records += count;
-    record_.record += count;
-    record_.byte_offset += length;
-  }
-
-  // From here on the record is only measured.
-  void give_up_record(std::string_view more) {
-    constexpr std::size_t kMostRaw = 80;
-    const std::string_view held = chunk_.bytes.view().substr(record_begin_);
-    too_long_.emplace();
-    too_long_->position = record_;
-    too_long_->raw = held.substr(0, kMostRaw);
-    too_long_->raw += more.substr(0, kMostRaw - too_long_->raw.size());
-    too_long_->raw_bytes = std::ssize(held) + std::ssize(more);
-    chunk_.bytes.resize(record_begin_);
-    if (chunk_.bytes.capacity() > usual_capacity()) {
-      chunk_.bytes = copy_of(chunk_.bytes, usual_capacity());
-    }
-  }
-
-  void reject_too_long() {
-    too_long_->reason = "record of " + std::to_string(too_long_->raw_bytes) +
-                        " bytes is longer than max_document (" +
-                        format_bytes(static_cast<std::int64_t>(options_.max_document)) + ")";
-    chunk_.rejects.push_back(std::move(*too_long_));
-    too_long_.reset();
-  }
-
-  // The last record of a chunk goes beyond chunk_size; an eighth is room for most of them.
-  std::size_t usual_capacity() const { return options_.chunk_size + options_.chunk_size / 8; }
-
-  // `is_final`: the chunk will not grow beyond `size`, unless that is within the usual.
-  void make_room(std::size_t size, bool is_final) {
-    const std::size_t capacity = chunk_.bytes.capacity();
-    if (size <= capacity) {
-      return;
-    }
-    if (size <= usual_capacity()) {
-      chunk_.bytes.reserve(usual_capacity());
-    } else if (is_final) {
-      chunk_.bytes.reserve(size);
-    } else {
-      const std::size_t most = options_.chunk_size + options_.max_document;
-      chunk_.bytes.reserve(std::max(size, std::min(capacity + capacity / 2, most)));
-    }
-  }
-
-  static ByteBuffer copy_of(const ByteBuffer& bytes, std::size_t capacity) {
-    ByteBuffer copy(capacity);
-    copy.append(bytes.view());
-    return copy;
-  }
-
-  // Capacity is what memory credits count.
-  static ByteBuffer without_waste(ByteBuffer bytes) {
-    const bool is_tight = bytes.capacity() <= bytes.size() + bytes.size() / 4;
-    return is_tight ? std::move(bytes) : copy_of(bytes, bytes.size());
-  }
-
-  const CutOptions options_;
-  ByteChunk chunk_;                 // being filled
-  SourcePosition record_;           // where the record under way begins
-  std::size_t record_begin_ = 0;    // the same in chunk_.bytes
-  std::optional<Reject> too_long_;  // the record under way, if it has become too long
-  bool is_complete_ = false;
-};
-
 struct Rows {
   StageMetrics& read;
   StageMetrics& decompress;
@@ -328,6 +116,8 @@ class Lane {
  public:
   Lane(std::vector<Shard> shards, const CutOptions& options, std::int64_t max_window, Rows rows)
       : shards_(std::move(shards)), max_window_(max_window), rows_(rows), cutter_(options) {}
+
+  void reuse(SpareMemory spare) { cutter_.reuse(std::move(spare)); }
 
   std::optional<ByteChunk> next(const std::stop_token& stop) {
     while (!stop.stop_requested() && (file_ || next_shard_ < shards_.size())) {
@@ -351,7 +141,6 @@ class Lane {
   std::optional<ByteChunk> open_shard() {
     if (input_buffer_.empty()) {
       input_buffer_.resize(kStepBytes);
-      text_buffer_.resize(kStepBytes);
     }
     const Shard& shard = shards_[next_shard_++];
     cutter_.begin_shard(shard.name);
@@ -363,14 +152,14 @@ class Lane {
     file_.reset();
     decompressor_.reset();
     input_ = {};
-    text_ = {};
     input_ended_ = false;
   }
 
-  // Cuts, or decompresses, or reads a little. Returns a chunk when one is complete.
+  // Decompresses or reads a little. Returns a chunk when one is complete.
   std::optional<ByteChunk> step(const std::stop_token& stop) {
-    if (!text_.empty()) {
-      return cut();
+    if (cutter_.is_complete()) {
+      const BusyTimer timer(rows_.decompress.busy);
+      return cutter_.take_chunk();
     }
     if (decompress()) {
       return std::nullopt;
@@ -384,24 +173,15 @@ class Lane {
     return cutter_.end_shard();
   }
 
-  std::optional<ByteChunk> cut() {
-    const BusyTimer timer(rows_.decompress.busy);
-    text_.remove_prefix(cutter_.add(text_));
-    if (!cutter_.is_complete()) {
-      return std::nullopt;
-    }
-    return cutter_.take_chunk();
-  }
-
   // Returns whether it got anywhere; otherwise it needs more input.
   bool decompress() {
     if (!decompressor_) {
       return false;
     }
     const BusyTimer timer(rows_.decompress.busy);
-    const auto [consumed, produced] = decompressor_->step(input_, text_buffer_);
+    const auto [consumed, produced] = decompressor_->step(input_, cutter_.room());
     input_.remove_prefix(consumed);
-    text_ = {text_buffer_.data(), produced};
+    cutter_.add(produced);
     rows_.decompress.bytes_in.fetch_add(static_cast<std::int64_t>(consumed),
                                         std::memory_order_relaxed);
     rows_.decompress.bytes_out.fetch_add(static_cast<std::int64_t>(produced),
@@ -446,11 +226,9 @@ class Lane {
   std::optional<InputFile> file_;
   std::unique_ptr<Decompressor> decompressor_;  // from the first bytes on
   std::string_view input_;                      // read, not yet decompressed
-  std::string_view text_;                       // decompressed, not yet cut
   bool input_ended_ = false;
 
   std::vector<char> input_buffer_;
-  std::vector<char> text_buffer_;
 };
 
 class ShardReader final : public Source {
@@ -474,6 +252,10 @@ class ShardReader final : public Source {
 
   std::optional<Chunk> next(int lane, const std::stop_token& stop) override {
     return lanes_.at(static_cast<std::size_t>(lane)).next(stop);
+  }
+
+  void reuse(int lane, SpareMemory spare) override {
+    lanes_.at(static_cast<std::size_t>(lane)).reuse(std::move(spare));
   }
 
   std::optional<std::int64_t> total_bytes() const override { return total_bytes_; }

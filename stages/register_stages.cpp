@@ -1,5 +1,6 @@
 #include "stages/register_stages.h"
 
+#include "stages/discard.h"
 #include "stages/pack.h"
 #include "stages/parse.h"
 #include "stages/read.h"
@@ -14,6 +15,7 @@ void register_stages(StageRegistry& registry) {
   register_tokenize(registry);
   register_pack(registry);
   register_write_npy(registry);
+  register_discard(registry);
 }
 
 }  // namespace penstock

@@ -113,6 +113,7 @@ TokenChunk Tokenize::process(DocumentChunk chunk) {
     }
   }
   give_back_unused(tokens.ids);
+  release(chunk, tokens.spare);
   return tokens;
 }
 

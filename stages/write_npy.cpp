@@ -104,9 +104,23 @@ class NpyWriter final : public Sink {
   std::vector<std::uint16_t> narrow_ids_;
 };
 
+// Whether ids are written in 16 bits.
+bool is_narrow(const StageConfig& config, const StreamInfo& stream) {
+  const std::string& dtype = config.text("dtype");
+  const bool fits = stream.vocabulary_size && *stream.vocabulary_size <= kUint16Values;
+  if (dtype == "uint16" && !fits) {
+    throw config.error("dtype",
+                       stream.vocabulary_size
+                           ? "got 'uint16', but the vocabulary has " +
+                                 std::to_string(*stream.vocabulary_size) +
+                                 " ids, and 16 bits hold " + std::to_string(kUint16Values)
+                           : "got 'uint16', but the size of the vocabulary is not known");
+  }
+  return fits && dtype != "uint32";
+}
+
 std::unique_ptr<Sink> make_writer(const StageConfig& config, const BuildContext& context) {
-  const std::optional<std::int64_t>& vocabulary_size = context.stream.vocabulary_size;
-  const bool narrow = vocabulary_size && *vocabulary_size <= kUint16Values;
+  const bool narrow = is_narrow(config, context.stream);
   const std::optional<BatchShape>& shape = context.stream.batch_shape;
   const std::string& path = config.text("path");
   try {
@@ -127,8 +141,12 @@ void register_write_npy(StageRegistry& registry) {
                 Ordering::kInOrder,
                 {Option::text("path",
                               "File to write, in a folder that exists. It appears under this name "
-                              "when the run is over, and replaces an older one. Ids are 16 bits "
-                              "wide where the vocabulary fits, else 32.")},
+                              "when the run is over, and replaces an older one."),
+                 Option::choice("dtype",
+                                "The type of an id in the file. auto: uint16 where the vocabulary "
+                                "has at most 65,536 ids, else uint32.",
+                                {"auto", "uint16", "uint32"})
+                     .or_else(std::string("auto"))},
                 SinkFactory(make_writer)});
 }
 

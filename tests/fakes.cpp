@@ -66,7 +66,7 @@ Batch RowAssembler::make_batch(std::vector<TokenId> tokens) {
   return batch;
 }
 
-void RowAssembler::add(TokenChunk chunk, std::vector<Batch>& full) {
+void RowAssembler::add(const TokenChunk& chunk, std::vector<Batch>& full) {
   account_.in += std::ssize(chunk.ids);
   for (const TokenId id : chunk.ids) {
     row_.push_back(id);

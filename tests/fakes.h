@@ -52,7 +52,7 @@ class RowAssembler final : public BatchAssembler {
  public:
   explicit RowAssembler(std::size_t length) : length_(length) {}
 
-  void add(TokenChunk chunk, std::vector<Batch>& full) override;
+  void add(const TokenChunk& chunk, std::vector<Batch>& full) override;
   void finish(std::vector<Batch>& full) override;
   TokenAccount account() const override { return account_; }
 

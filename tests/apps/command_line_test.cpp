@@ -602,7 +602,8 @@ TEST_F(CommandLineTest, NamesTheNearestStage) {
 
 TEST_F(CommandLineTest, HasExamplesInEveryHelp) {
   EXPECT_THAT(penstock({"--help"}).output, HasSubstr("Examples:"));
-  for (const char* name : {"run", "validate", "stages", "graph", "inspect", "inspect-model"}) {
+  for (const char* name :
+       {"run", "validate", "stages", "graph", "inspect", "inspect-model", "bench"}) {
     const Finished help = penstock({name, "--help"});
     EXPECT_EQ(help.status, 0);
     EXPECT_THAT(help.output, HasSubstr("Examples:\n  penstock " + std::string(name)));

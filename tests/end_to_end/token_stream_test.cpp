@@ -43,7 +43,8 @@ StageRegistry registry_with_delays() {
   return registry;
 }
 
-// The tokens of all batches of a run, without the padding, which is at the end alone.
+// The tokens of all batches of a run, without the padding, which is at the end alone. Holds on to
+// some batches and makes sure that they stay as they are.
 std::vector<TokenId> run_stream(const std::string& yaml, const StageRegistry& registry) {
   class Collect final : public Sink {
    public:
@@ -51,11 +52,23 @@ std::vector<TokenId> run_stream(const std::string& yaml, const StageRegistry& re
     void consume(std::shared_ptr<const Batch> batch, Completion done) override {
       tokens_.insert(
           tokens_.end(), batch->tokens.begin(), batch->tokens.begin() + batch->num_tokens);
+      if (batch->index % 7 == 0) {
+        held_.emplace_back(batch, *batch);
+      }
       done.done();
+    }
+    void finish() override {
+      for (const auto& [batch, copy] : held_) {
+        EXPECT_EQ(batch->index, copy.index);
+        EXPECT_EQ(batch->tokens, copy.tokens);
+        EXPECT_EQ(batch->cu_seqlens, copy.cu_seqlens);
+        EXPECT_EQ(batch->segments.size(), copy.segments.size());
+      }
     }
 
    private:
     std::vector<TokenId>& tokens_;
+    std::vector<std::pair<std::shared_ptr<const Batch>, Batch>> held_;
   };
   std::vector<TokenId> tokens;
   std::vector<std::unique_ptr<Sink>> sinks;

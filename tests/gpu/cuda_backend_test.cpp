@@ -646,7 +646,7 @@ TEST_F(CudaFailureDeathTest, EndsTheRunNamingTheStageAndTheBatch) {
         std::exit(0);
       },
       ::testing::ExitedWithCode(0),
-      "device stage 'tested' failed at batch [0-9]+, or at one of .*cudaErrorIllegalAddress");
+      "device stage 'tested' failed at batch [0-9]+ or before it .*cudaErrorIllegalAddress");
 }
 
 }  // namespace

@@ -181,12 +181,13 @@ TEST_F(CudaProfilerTest, CountsOnlyFromItsStart) {
   EXPECT_TRUE(spans_->named("").empty());
 }
 
-// The copy into the slot waits for the kernels that read it, and the host for the copy.
+// The copy into the slot waits for the kernels that read it, and the host for the copy. The
+// products are large enough that enqueueing them takes a small part of the time that they take.
 TEST_F(CudaProfilerTest, SeesTheHostWaitForASlotWhileStagesWork) {
   StageMetrics& tokenize = metrics_.add("tokenize", 1);
   const std::vector<Batch> batches = random_batches(kShape, 100, 3, 0, 1);
   const std::unique_ptr<DeviceStage> stage =
-      make_cuda_stage("gemm_load", {{"ms_per_batch", 30.0}, {"size", std::int64_t{512}}});
+      make_cuda_stage("gemm_load", {{"ms_per_batch", 30.0}, {"size", std::int64_t{2048}}});
   const std::unique_ptr<StagingSlot> slot = device_->make_slot(kShape);
   profiler_->start();
   {

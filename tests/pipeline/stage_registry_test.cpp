@@ -56,6 +56,16 @@ TEST(StageRegistry, ListsNamesSorted) {
   EXPECT_THAT(registry.names(), ElementsAre("pack", "read", "write_npy"));
 }
 
+TEST(StageRegistry, ReplacesAFactoryByOneOfTheSameRole) {
+  StageRegistry registry;
+  registry.add(type_with("pack", AssemblerFactory()));
+  registry.replace_factory(
+      "pack", AssemblerFactory([](const StageConfig&, const BuildContext&) { return nullptr; }));
+  EXPECT_TRUE(std::get<AssemblerFactory>(registry.find("pack")->factory));
+  EXPECT_THROW(registry.replace_factory("pack", SinkFactory()), std::logic_error);
+  EXPECT_THROW(registry.replace_factory("unpack", AssemblerFactory()), std::logic_error);
+}
+
 TEST(StageRegistry, RefusesANameTwice) {
   StageRegistry registry;
   registry.add(type_with("pack", AssemblerFactory()));

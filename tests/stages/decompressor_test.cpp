@@ -81,6 +81,61 @@ TEST(DecompressorTest, GivesTheSameTextForEveryFormatAndStep) {
   }
 }
 
+// What comes out before the error, by steps with this much room.
+std::string text_before_error(std::string_view stored, std::size_t out_step) {
+  const auto decompressor = make_decompressor(stored.substr(0, kDetectionBytes), kMaxWindow);
+  std::vector<char> output(out_step);
+  std::string text;
+  try {
+    while (true) {
+      const Decompressor::Step step = decompressor->step(stored, output);
+      stored.remove_prefix(step.consumed);
+      text.append(output.data(), step.produced);
+      if (step.consumed + step.produced == 0) {
+        ADD_FAILURE() << "no error";
+        return text;
+      }
+    }
+  } catch (const ShardError&) {
+  }
+  return text;
+}
+
+TEST(DecompressorTest, GivesEveryBlockBeforeTheDamagedOneHoweverLittleRoomThereIs) {
+  constexpr std::size_t kBlock = std::size_t{1} << 17;
+  const std::string text = sample_text(6 * kBlock);
+  std::string stored = zstd(text);
+  stored[stored.size() - 6] ^= 1;  // in the last block
+  for (const std::size_t room : {std::size_t{1000}, std::size_t{100'000}, kBlock}) {
+    const std::string before = text_before_error(stored, room);
+    EXPECT_GE(before.size(), 5 * kBlock) << room;
+    EXPECT_TRUE(text.starts_with(before)) << room;
+  }
+}
+
+TEST(DecompressorTest, GivesTheSameBeforeAWrongChecksumWhateverTheRoom) {
+  constexpr std::size_t kBlock = std::size_t{1} << 17;
+  for (const std::size_t size : {2 * kBlock, 5 * kBlock + 1000, 9 * kBlock - 1}) {
+    std::string stored = zstd(sample_text(size));
+    stored.back() ^= 1;
+    const std::string before = text_before_error(stored, kBlock);
+    EXPECT_FALSE(before.empty());
+    for (const std::size_t room :
+         {std::size_t{1000}, std::size_t{100'000}, kBlock - 1, kBlock + 1, 3 * kBlock, size}) {
+      EXPECT_EQ(text_before_error(stored, room).size(), before.size()) << size << ' ' << room;
+    }
+  }
+}
+
+TEST(DecompressorTest, GivesNothingOfASmallFrameWithAWrongChecksumHoweverLittleRoomThereIs) {
+  const std::string good = zstd(sample_text(30'000));
+  std::string bad = zstd(sample_text(20'000));
+  bad.back() ^= 1;
+  for (const std::size_t room : {std::size_t{1}, std::size_t{19'999}, std::size_t{1} << 17}) {
+    EXPECT_EQ(text_before_error(good + bad, room), sample_text(30'000)) << room;
+  }
+}
+
 TEST(DecompressorTest, TellsFormatsApartByContent) {
   EXPECT_EQ(unpack("{\"text\":\"plain\"}\n"), "{\"text\":\"plain\"}\n");
   EXPECT_EQ(unpack("BZh is how this text begins"), "BZh is how this text begins");

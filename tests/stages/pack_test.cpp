@@ -96,6 +96,9 @@ Packed pack(const Shape& shape, const std::vector<TokenChunk>& chunks) {
   Packed packed;
   for (const TokenChunk& chunk : chunks) {
     packer->add(copy(chunk), packed.batches);
+    if (!packed.batches.empty()) {
+      packer->reuse(Batch(packed.batches.back()));  // a used one, to be used again
+    }
   }
   packer->finish(packed.batches);
   packed.account = packer->account();

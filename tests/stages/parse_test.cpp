@@ -161,6 +161,41 @@ TEST(Parse, UsesOneInstanceForManyChunks) {
   }
 }
 
+TEST(Parse, DoesNotCopyTextsWithoutEscapes) {
+  ByteChunk chunk = make_byte_chunk("{\"text\":\"one\"}\n{\"text\":\"two\"}\n");
+  const std::size_t capacity = chunk.bytes.capacity();
+  const char* begin = chunk.bytes.data();
+  const char* end = begin + chunk.bytes.size();
+  const DocumentChunk parsed = parse(std::move(chunk));
+  ASSERT_THAT(texts(parsed), ElementsAre("one", "two"));
+  for (const Document& document : parsed.documents) {
+    EXPECT_GE(document.text.data(), begin);
+    EXPECT_LT(document.text.data(), end);
+  }
+  EXPECT_EQ(parsed.arena.size(), capacity);
+}
+
+TEST(Parse, TellsTextsWithAndWithoutEscapesApartInOneChunk) {
+  const DocumentChunk parsed = parse_jsonl(
+      "{\"text\":\"a\\tb\"}\n{\"text\":\"plain\"}\n{\"text\":\"\"}\n"
+      "{\"text\":\"\\ud83d\\ude00\"}\n{\"text\":\"more\"}\n");
+  EXPECT_THAT(texts(parsed), ElementsAre("a\tb", "plain", "", "\xf0\x9f\x98\x80", "more"));
+}
+
+TEST(Parse, GivesEachChunkMemoryOfItsOwn) {
+  BuiltTransform parse(register_parse, "parse", {});
+  std::vector<DocumentChunk> chunks;
+  for (int i = 0; i < 5; ++i) {
+    const std::string word(static_cast<std::size_t>(100 * (i + 1)), static_cast<char>('a' + i));
+    chunks.push_back(parse.process<DocumentChunk>(
+        make_byte_chunk("{\"text\":\"\\n" + word + "\"}\n{\"text\":\"" + word + "\"}\n")));
+  }
+  for (int i = 0; i < 5; ++i) {
+    const std::string word(static_cast<std::size_t>(100 * (i + 1)), static_cast<char>('a' + i));
+    EXPECT_THAT(texts(chunks[static_cast<std::size_t>(i)]), ElementsAre("\n" + word, word));
+  }
+}
+
 TEST(Parse, KeepsWhatTheChunkCarriesAndItsRejects) {
   ByteChunk bytes = make_byte_chunk("{\"text\":\"four\"}\nrubbish\n");
   bytes.position.record = 3;

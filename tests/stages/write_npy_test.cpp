@@ -78,27 +78,58 @@ class WriteNpyTest : public ::testing::Test {
 
   static std::unique_ptr<Sink> make_sink(const std::string& path,
                                          const StreamInfo& known,
-                                         FileClaims files = {}) {
+                                         FileClaims files = {},
+                                         const std::string& dtype = "auto") {
     StageRegistry registry;
     register_write_npy(registry);
     StreamInfo stream = known;
     Metrics metrics;
     StageMetrics& row = metrics.add("write_npy", 1);
     const BuildContext context{stream, metrics, row, files};
-    const StageConfig config(
-        "write_npy", "test.yaml:3:5", {{"path", path}}, {{"path", "test.yaml:3:17"}});
+    const StageConfig config("write_npy",
+                             "test.yaml:3:5",
+                             {{"path", path}, {"dtype", dtype}},
+                             {{"path", "test.yaml:3:17"}});
     return std::get<SinkFactory>(registry.find("write_npy")->factory)(config, context);
   }
 
-  std::unique_ptr<Sink> make_sink(std::optional<std::int64_t> vocabulary_size) const {
+  std::unique_ptr<Sink> make_sink(std::optional<std::int64_t> vocabulary_size,
+                                  const std::string& dtype = "auto") const {
     StreamInfo stream;
     stream.vocabulary_size = vocabulary_size;
-    return make_sink(path().string(), stream);
+    return make_sink(path().string(), stream, {}, dtype);
+  }
+
+  std::string refusal_of_uint16(std::optional<std::int64_t> vocabulary_size) const {
+    try {
+      make_sink(vocabulary_size, "uint16");
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "no error";
   }
 
   const TemporaryFolder temporary_folder_;
   const std::filesystem::path folder_ = temporary_folder_.path();
 };
+
+TEST_F(WriteNpyTest, WritesTheTypeThatIsAskedFor) {
+  const auto wide = make_sink(8, "uint32");
+  consume(*wide, make_batch(1, 3, {1, 2, 3}));
+  wide->finish();
+  EXPECT_EQ(array_of<std::uint32_t>(read_file(path())), (std::vector<std::uint32_t>{1, 2, 3}));
+
+  const auto narrow = make_sink(8, "uint16");
+  consume(*narrow, make_batch(1, 3, {1, 2, 3}));
+  narrow->finish();
+  EXPECT_EQ(array_of<std::uint16_t>(read_file(path())), (std::vector<std::uint16_t>{1, 2, 3}));
+}
+
+TEST_F(WriteNpyTest, RefusesATypeThatTheVocabularyDoesNotFit) {
+  EXPECT_EQ(refusal_of_uint16(65536), "no error");
+  EXPECT_THAT(refusal_of_uint16(65537), HasSubstr("the vocabulary has 65537 ids"));
+  EXPECT_THAT(refusal_of_uint16(std::nullopt), HasSubstr("is not known"));
+}
 
 TEST_F(WriteNpyTest, WritesRowsAsOneArrayOf16Bits) {
   const auto sink = make_sink(65536);
