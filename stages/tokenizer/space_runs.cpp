@@ -50,11 +50,12 @@ SpaceRuns::SpaceRuns(const SentencePieceModel& model) {
   }
 }
 
-void SpaceRuns::mark(const BlockMarks* marks,
+bool SpaceRuns::mark(const BlockMarks* marks,
                      std::size_t size,
                      std::uint64_t* cuts,
                      std::uint64_t& spaces_before) {
   constexpr std::size_t kBlockBytes = TextKernels::kBlockBytes;
+  std::uint64_t any = 0;
   for (std::size_t block = 0; block * kBlockBytes < size; ++block) {
     const std::size_t here = std::min(size - block * kBlockBytes, kBlockBytes);
     const std::uint64_t in_text = ~std::uint64_t{0} >> (kBlockBytes - here);
@@ -66,8 +67,10 @@ void SpaceRuns::mark(const BlockMarks* marks,
     if (block > 0) {
       cuts[block - 1] |= word_begins << 63U;
     }
+    any |= word_begins;
     spaces_before = spaces;
   }
+  return any != 0;
 }
 
 }  // namespace penstock

@@ -26,7 +26,8 @@ class SpaceRuns {
 
   // Cuts before the last space of each run of several that no cut parts from what is behind it.
   // Bits as those of TextSplitter::mark. `spaces_before` are those of the block before, 0 at first.
-  static void mark(const BlockMarks* marks,
+  // Returns whether there was one.
+  static bool mark(const BlockMarks* marks,
                    std::size_t num_blocks,
                    std::uint64_t* cuts,
                    std::uint64_t& spaces_before);
