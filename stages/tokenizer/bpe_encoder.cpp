@@ -50,10 +50,11 @@ class BpeEncoder final : public Encoder {
       library_->encode(text, ids);
       return;
     }
-    take_text(text);
+    text_ = engine_.normalizer().normalize(text, buffer_);
     if (text_.empty()) {
       return;
     }
+    hide_byte_before();
     const std::size_t begin = ids.size();
     encode_text(ids);
     if (engine_.joined_unknown_id()) {
@@ -78,13 +79,10 @@ class BpeEncoder final : public Encoder {
   };
   static constexpr std::uint16_t kNotNew = UINT16_MAX;
 
-  // Normalizes the text to where it is encoded.
-  void take_text(std::string_view text) {
-    text_ = engine_.normalizer().normalize(text, buffer_);
-    // No space before the text, so that none seems to be the second one of a run.
-    const std::ptrdiff_t begin = text_.data() - buffer_.data();
+  // No space before the text, so that none seems to be the second one of a run.
+  void hide_byte_before() {
     static_assert(Normalizer::kMargin > 0);
-    buffer_.data()[begin - 1] = '\n';
+    buffer_.data()[text_.data() - buffer_.data() - 1] = '\n';
   }
 
   void encode_text(std::vector<TokenId>& ids) {
