@@ -1,6 +1,8 @@
 #include "stages/tokenizer/fast_engine.h"
 
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "stages/tokenizer/bpe_engine.h"
@@ -22,6 +24,8 @@ FastEngineResult make_unigram_engine(const SentencePieceModel& model, std::strin
     return {std::make_unique<UnigramEngine>(model, simd_level), {}};
   } catch (const ModelRefused& refusal) {
     return {nullptr, refusal.what()};
+  } catch (const std::length_error& error) {
+    return {nullptr, std::string("it is too large: ") + error.what()};
   }
 }
 
