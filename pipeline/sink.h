@@ -64,7 +64,8 @@ class Sink {
   // Called by one of the pipeline's threads at a time. May return before the batch is finished
   // with, and then must fulfil `done` without waiting for a further batch. Throwing ends the run. A
   // parallel algorithm of oneTBB inside may run other stages' work on this thread meanwhile: hold
-  // no lock across it.
+  // no lock across it. A batch is not changed while anyone has a pointer to it; when nobody has, a
+  // later batch takes its memory, so keep no reference and no weak_ptr.
   virtual void consume(std::shared_ptr<const Batch> batch, Completion done) = 0;
 
   // The last batch has been completed: publish what was written. Not called when the run failed or

@@ -1,6 +1,8 @@
 #include "stages/tokenizer/fast_engine.h"
 
 #include <memory>
+#include <stdexcept>
+#include <string>
 
 #include "stages/tokenizer/bpe_engine.h"
 #include "stages/tokenizer/model_refused.h"
@@ -15,6 +17,8 @@ FastEngineResult make_engine(const SentencePieceModel& model, std::string_view s
     return {std::make_unique<Engine>(model, simd_level), {}};
   } catch (const ModelRefused& refusal) {
     return {nullptr, refusal.what()};
+  } catch (const std::length_error& error) {
+    return {nullptr, std::string("it is too large: ") + error.what()};
   }
 }
 

@@ -131,7 +131,7 @@ class Normalizer::Run {
     std::size_t stop = size;
     if (masks.special != 0) {
       stop = lowest_bit(masks.special);
-      if (stop > 0 && has_flag(decode_utf8(block + stop), kContinues)) {
+      while (stop > 0 && has_flag(decode_utf8(block + stop), kContinues)) {
         stop = previous_character(block, stop);
       }
     }
@@ -189,9 +189,9 @@ class Normalizer::Run {
         return;
       }
       *out_++ = *normalizer_.unknown_;
+      after_space_ = false;
       in_ = next;
     } while (flags == kUnknown);
-    after_space_ = false;
   }
 
   void do_step() {
@@ -269,6 +269,13 @@ void Normalizer::keep_known(const SentencePieceModel& model) {
 // keeps a rule from being applied, or keeps spaces. Of one character, it keeps that character from
 // being replaced on its own, or with those behind it, where there is a step in any case.
 void Normalizer::add_user_defined(const SentencePieceModel& model) {
+  // Without rules and spaces, a symbol comes out as it goes in. One without spaces may hide one
+  // that has some, so all of them count or none.
+  const bool symbols_count =
+      !charsmap_.empty() ||
+      std::any_of(model.pieces.begin(), model.pieces.end(), [](const Piece& piece) {
+        return piece.type == PieceType::kUserDefined && piece.text.find(' ') != std::string::npos;
+      });
   std::vector<ByteTrie::Entry> entries;
   for (const Piece& piece : model.pieces) {
     if (piece.type != PieceType::kUserDefined) {
@@ -281,11 +288,11 @@ void Normalizer::add_user_defined(const SentencePieceModel& model) {
     if (piece.text.size() > kLongestUserDefined) {
       throw ModelRefused("a user-defined symbol is longer than 64 bytes");
     }
-    const Utf8Character first = first_utf8_character(piece.text);
-    const bool has_space = piece.text.find(' ') != std::string::npos;
-    if (charsmap_.empty() && !has_space) {
+    if (!symbols_count) {
       continue;
     }
+    const Utf8Character first = first_utf8_character(piece.text);
+    const bool has_space = piece.text.find(' ') != std::string::npos;
     entries.push_back({piece.text, 0});
     if (has_space || first.length < piece.text.size() ||
         charsmap_.longest_rule(piece.text).length > 0) {

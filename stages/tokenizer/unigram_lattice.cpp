@@ -105,6 +105,10 @@ void UnigramLattice::add_pieces(const SentencePieceModel& model) {
   std::vector<PieceAutomaton::Piece> pieces;
   for (std::size_t id = 0; id < model.pieces.size(); ++id) {
     const Piece& piece = model.pieces[id];
+    // The library takes a piece to end before its first zero byte.
+    if (piece.type == PieceType::kNormal && piece.text.find('\0') != std::string::npos) {
+      throw ModelRefused("piece " + std::to_string(id) + " has a zero byte");
+    }
     if (!has(piece)) {
       continue;
     }

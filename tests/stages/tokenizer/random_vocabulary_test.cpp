@@ -256,6 +256,30 @@ TEST(RandomVocabulary, GivesTheLibrarysIdsOfUnigramModels) {
       [&charsmap](std::mt19937& random) { return random_unigram_model(random, charsmap); }, 20'000);
 }
 
+// A symbol that takes the begin of another one's text, where extra spaces are removed elsewhere.
+TEST(RandomVocabulary, LetsASymbolHideOneWithSpaces) {
+  ModelWriter model;
+  model.add_piece("<unk>", 0, kUnknown);
+  model.add_piece("ab", 0, kUserDefined);
+  model.add_piece("b  c", 0, kUserDefined);
+  for (const char* text : {"\xE2\x96\x81", "a", "b", "c"}) {
+    model.add_piece(text, -1, kNormal);
+  }
+  ModelWriter::Flags flags;
+  flags.remove_extra_whitespaces = true;
+  const std::string bytes = model.finish(flags);
+  sentencepiece::SentencePieceProcessor library;
+  ASSERT_TRUE(library.LoadFromSerializedProto(bytes).ok());
+  const FastEngineResult fast = make_fast_engine(parse_sentencepiece_model(bytes));
+  ASSERT_NE(fast.engine, nullptr) << fast.refusal;
+  const auto encoder = fast.engine->make_encoder(std::make_unique<NoLibrary>(), 1000);
+  for (const char* text : {"ab  c", "b  c", "a  b  c", "cab  cab  c"}) {
+    std::vector<TokenId> ids;
+    encoder->encode(text, ids);
+    EXPECT_EQ(std::vector<int>(ids.begin(), ids.end()), library.EncodeAsIds(text)) << text;
+  }
+}
+
 std::string refusal(const std::string& model) {
   return make_fast_engine(parse_sentencepiece_model(model)).refusal;
 }
@@ -293,6 +317,8 @@ TEST(RandomVocabulary, IsRefusedWhereAUnigramModelsIdsCannotBeProved) {
   EXPECT_THAT(refusal(model_with("bb", std::nanf(""), kNormal)), HasSubstr("has the score nan"));
   EXPECT_THAT(refusal(model_with("bb", -1e9F, kNormal)), HasSubstr("has the score -1000000000"));
   EXPECT_THAT(refusal(model_with(std::string(1, '\0') + "b", -1, kNormal)),
+              HasSubstr("has a zero byte"));
+  EXPECT_THAT(refusal(model_with(std::string("a\0 b", 4), -1, kNormal)),
               HasSubstr("has a zero byte"));
   EXPECT_THAT(refusal(model_with("a\xFF", -1, kNormal)), HasSubstr("not valid UTF-8"));
   EXPECT_THAT(refusal(model_with(std::string(1024, 'b'), -1, kNormal)), HasSubstr("1024 bytes"));
