@@ -1,5 +1,6 @@
 #include "bench/shard_documents.h"
 
+#include <cstdint>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -7,31 +8,32 @@
 #include <string_view>
 
 #include <simdjson.h>
-#include <zstd.h>
+
+#include "stages/decompressor.h"
 
 namespace penstock::bench {
 namespace {
 
-std::string decompressed(const std::string& path) {
+std::string decompress_shard(const std::string& path) try {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     throw std::runtime_error("cannot open " + path);
   }
   const std::string compressed{std::istreambuf_iterator<char>(file), {}};
-  ZSTD_inBuffer in{compressed.data(), compressed.size(), 0};
-  const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(),
-                                                                     &ZSTD_freeDCtx);
+  const auto decompressor = make_decompressor(compressed, std::int64_t{128} << 20);
   std::string text;
-  std::string piece(ZSTD_DStreamOutSize(), '\0');
-  while (in.pos < in.size) {
-    ZSTD_outBuffer out{piece.data(), piece.size(), 0};
-    const std::size_t result = ZSTD_decompressStream(context.get(), &out, &in);
-    if (ZSTD_isError(result) != 0) {
-      throw std::runtime_error(path + ": " + ZSTD_getErrorName(result));
-    }
-    text.append(piece, 0, out.pos);
+  std::vector<char> piece(std::size_t{128} << 10);
+  std::string_view rest = compressed;
+  Decompressor::Step step{1, 0};
+  while (step.consumed + step.produced > 0) {
+    step = decompressor->step(rest, piece);
+    rest.remove_prefix(step.consumed);
+    text.append(piece.data(), step.produced);
   }
+  decompressor->finish();
   return text;
+} catch (const ShardError& error) {
+  throw std::runtime_error(path + ": " + error.what());
 }
 
 }  // namespace
@@ -42,7 +44,7 @@ std::vector<std::string> shard_documents(const std::vector<std::string>& shards,
   std::size_t bytes = 0;
   simdjson::dom::parser parser;
   for (const std::string& shard : shards) {
-    const std::string records = decompressed(shard);
+    const std::string records = decompress_shard(shard);
     for (std::size_t begin = 0; begin < records.size() && bytes < max_bytes;) {
       const std::size_t end = std::min(records.find('\n', begin), records.size());
       if (end > begin) {

@@ -58,15 +58,6 @@ class Meter {
   std::int64_t allocations_ = 0;
 };
 
-ByteChunk copy_of(const ByteChunk& chunk) {
-  ByteChunk copy;
-  static_cast<ChunkInfo&>(copy) = chunk;
-  copy.delimiter = chunk.delimiter;
-  copy.bytes.reserve(chunk.bytes.capacity());
-  copy.bytes.append(chunk.bytes.view());
-  return copy;
-}
-
 std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
@@ -80,7 +71,7 @@ struct Workload {
   std::vector<std::string> paths;
   std::string tokenizer;  // the stage, in YAML
   std::vector<std::string> stored;
-  std::vector<ByteChunk> chunks;
+  std::vector<Chunk> chunks;  // of bytes
   std::vector<TokenChunk> tokens;
   std::int64_t text_bytes = 0;
 
@@ -89,8 +80,8 @@ struct Workload {
     const StageRegistry registry = bench_registry();
     LooseParts parts(bench_config(paths, tokenizer, 1, 4), registry);
     while (std::optional<Chunk> chunk = parts.next()) {
-      chunks.push_back(std::get<ByteChunk>(std::move(*chunk)));
-      Chunk worked(copy_of(chunks.back()));
+      chunks.push_back(std::move(*chunk));
+      Chunk worked = copy_of(chunks.back());
       worked = parts.stages(0)[0]->process_chunk(std::move(worked));
       for (const Document& document : std::get<DocumentChunk>(worked).documents) {
         text_bytes += std::ssize(document.text);
@@ -178,8 +169,8 @@ void parse(benchmark::State& state, const Workload& workload) {
   Meter meter;
   for (auto _ : state) {
     SpareMemory spare;
-    for (const ByteChunk& chunk : workload.chunks) {
-      Chunk copy(copy_of(chunk));
+    for (const Chunk& chunk : workload.chunks) {
+      Chunk copy = copy_of(chunk);
       info(copy).spare = std::move(spare);
       Chunk parsed = meter.measure([&] { return stage.process_chunk(std::move(copy)); });
       spare = std::move(info(parsed).spare);
@@ -196,8 +187,8 @@ void simdjson_alone(benchmark::State& state, const Workload& workload) {
   simdjson::ondemand::parser parser;
   Meter meter;
   for (auto _ : state) {
-    for (const ByteChunk& chunk : workload.chunks) {
-      const ByteChunk copy = copy_of(chunk);
+    for (const Chunk& chunk : workload.chunks) {
+      const auto copy = std::get<ByteChunk>(copy_of(chunk));
       meter.measure([&] {
         std::string_view rest = copy.bytes.view();
         std::size_t size = 0;
@@ -239,8 +230,8 @@ void tokenize(benchmark::State& state, const Workload& workload) {
   Meter meter;
   for (auto _ : state) {
     SpareMemory spare;
-    for (const ByteChunk& chunk : workload.chunks) {
-      Chunk copy(copy_of(chunk));
+    for (const Chunk& chunk : workload.chunks) {
+      Chunk copy = copy_of(chunk);
       info(copy).spare = std::move(spare);
       Chunk parsed = parts.stages(0)[0]->process_chunk(std::move(copy));
       Chunk tokens =
