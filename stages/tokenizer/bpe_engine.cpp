@@ -22,9 +22,6 @@ std::vector<std::string_view> merged_pieces(const SentencePieceModel& model) {
 
 // The model, if merging can be done as the library does it.
 const SentencePieceModel& checked(const SentencePieceModel& model) {
-  if (!model.normalizer.escape_whitespaces) {
-    throw ModelRefused("it does not stand U+2581 for spaces");
-  }
   for (std::string reason : {UserDefinedSymbols::refusal(model), BpeVocabulary::refusal(model)}) {
     if (!reason.empty()) {
       throw ModelRefused(std::move(reason));
@@ -70,8 +67,7 @@ std::string BpeEngine::report() const {
               ? "\nA run of spaces is cut before its last one: pieces of several spaces are worse "
                 "than all others.\n"
               : "\n") +
-         "From U+0800 on, and from U+0080 to U+00BF, each pair of characters is looked up. A "
-         "text "
+         "From U+0800 on, and from U+0080 to U+00BF, each pair of characters is looked up. A text "
          "is not\ncut inside a user-defined symbol, and always cut before and behind it. A text "
          "that is not valid\nUTF-8 is encoded by the library.\n";
 }
