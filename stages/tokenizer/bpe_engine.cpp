@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "stages/tokenizer/bpe_encoder.h"
+#include "stages/tokenizer/model_refused.h"
 
 namespace penstock {
 namespace {
@@ -19,32 +20,26 @@ std::vector<std::string_view> merged_pieces(const SentencePieceModel& model) {
   return pieces;
 }
 
-}  // namespace
-
-std::string BpeEngine::refusal(const SentencePieceModel& model) {
-  if (!model.normalizer.escape_whitespaces) {
-    return "it does not stand U+2581 for spaces";
+// The model, if merging can be done as the library does it.
+const SentencePieceModel& checked(const SentencePieceModel& model) {
+  for (std::string reason : {UserDefinedSymbols::refusal(model), BpeVocabulary::refusal(model)}) {
+    if (!reason.empty()) {
+      throw ModelRefused(std::move(reason));
+    }
   }
-  if (model.treat_whitespace_as_suffix) {
-    return "it puts the space of a word behind it";
-  }
-  if (!model.normalizer.charsmap.empty() || model.normalizer.remove_extra_whitespaces) {
-    return "it normalizes texts";
-  }
-  if (std::string reason = UserDefinedSymbols::refusal(model); !reason.empty()) {
-    return reason;
-  }
-  return BpeVocabulary::refusal(model);
+  return model;
 }
 
+}  // namespace
+
 BpeEngine::BpeEngine(const SentencePieceModel& model, std::string_view simd_level)
-    : vocabulary_(model),
+    : vocabulary_(checked(model)),
       user_defined_(model),
       space_runs_(model),
       proof_(merged_pieces(model)),
       kernels_(text_kernels(simd_level)),
       splitter_(proof_, kernels_),
-      add_dummy_prefix_(model.normalizer.add_dummy_prefix),
+      normalizer_(model, kernels_),
       joined_unknown_id_(model.byte_fallback ? std::nullopt : std::optional(model.unknown_id)) {}
 
 std::unique_ptr<Encoder> BpeEngine::make_encoder(std::unique_ptr<Encoder> library,
@@ -72,8 +67,7 @@ std::string BpeEngine::report() const {
               ? "\nA run of spaces is cut before its last one: pieces of several spaces are worse "
                 "than all others.\n"
               : "\n") +
-         "From U+0800 on, and from U+0080 to U+00BF, each pair of characters is looked up. A "
-         "text "
+         "From U+0800 on, and from U+0080 to U+00BF, each pair of characters is looked up. A text "
          "is not\ncut inside a user-defined symbol, and always cut before and behind it. A text "
          "that is not valid\nUTF-8 is encoded by the library.\n";
 }

@@ -8,6 +8,7 @@
 
 #include "stages/tokenizer/bpe_vocabulary.h"
 #include "stages/tokenizer/fast_engine.h"
+#include "stages/tokenizer/normalizer.h"
 #include "stages/tokenizer/space_runs.h"
 #include "stages/tokenizer/split_proof.h"
 #include "stages/tokenizer/text_splitter.h"
@@ -19,10 +20,9 @@ namespace penstock {
 // is looked up among those seen before, and merged where it is new.
 class BpeEngine final : public FastEngine {
  public:
-  // The model has passed refusal(). `simd_level` as for text_kernels().
+  // Throws ModelRefused where the engine cannot be proved to give the library's ids. `simd_level`
+  // as for text_kernels().
   explicit BpeEngine(const SentencePieceModel& model, std::string_view simd_level = {});
-  // Why the engine cannot be proved to give the library's ids; nothing where it can.
-  static std::string refusal(const SentencePieceModel& model);
 
   std::unique_ptr<Encoder> make_encoder(std::unique_ptr<Encoder> library,
                                         std::size_t cache_bytes) const override;
@@ -34,7 +34,7 @@ class BpeEngine final : public FastEngine {
   const SpaceRuns& space_runs() const { return space_runs_; }
   const TextSplitter& splitter() const { return splitter_; }
   const TextKernels& kernels() const { return kernels_; }
-  bool add_dummy_prefix() const { return add_dummy_prefix_; }
+  const Normalizer& normalizer() const { return normalizer_; }
   // Set where a run of unknown characters is one unknown id.
   std::optional<TokenId> joined_unknown_id() const { return joined_unknown_id_; }
 
@@ -45,7 +45,7 @@ class BpeEngine final : public FastEngine {
   const SplitProof proof_;
   const TextKernels kernels_;
   const TextSplitter splitter_;
-  const bool add_dummy_prefix_;
+  const Normalizer normalizer_;
   const std::optional<TokenId> joined_unknown_id_;
 };
 

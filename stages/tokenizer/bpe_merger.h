@@ -23,7 +23,7 @@ class BpeMerger {
       : vocabulary_(vocabulary), kernels_(kernels) {}
 
   // How many words merge_some() takes at once.
-  static constexpr std::size_t kSome = 4;
+  static constexpr std::size_t kSome = MergeLane::kMostLanes;
 
   // The ids of up to kSome words, one behind the other; ends[i] is where those of words[i] end. The
   // result is valid until the next call.

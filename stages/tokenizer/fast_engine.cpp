@@ -3,7 +3,6 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 #include "stages/tokenizer/bpe_engine.h"
 #include "stages/tokenizer/model_refused.h"
@@ -12,16 +11,10 @@
 namespace penstock {
 namespace {
 
-FastEngineResult make_bpe_engine(const SentencePieceModel& model, std::string_view simd_level) {
-  if (std::string reason = BpeEngine::refusal(model); !reason.empty()) {
-    return {nullptr, std::move(reason)};
-  }
-  return {std::make_unique<BpeEngine>(model, simd_level), {}};
-}
-
-FastEngineResult make_unigram_engine(const SentencePieceModel& model, std::string_view simd_level) {
+template <typename Engine>
+FastEngineResult make_engine(const SentencePieceModel& model, std::string_view simd_level) {
   try {
-    return {std::make_unique<UnigramEngine>(model, simd_level), {}};
+    return {std::make_unique<Engine>(model, simd_level), {}};
   } catch (const ModelRefused& refusal) {
     return {nullptr, refusal.what()};
   } catch (const std::length_error& error) {
@@ -34,9 +27,9 @@ FastEngineResult make_unigram_engine(const SentencePieceModel& model, std::strin
 FastEngineResult make_fast_engine(const SentencePieceModel& model, std::string_view simd_level) {
   switch (model.type) {
     case SentencePieceType::kBpe:
-      return make_bpe_engine(model, simd_level);
+      return make_engine<BpeEngine>(model, simd_level);
     case SentencePieceType::kUnigram:
-      return make_unigram_engine(model, simd_level);
+      return make_engine<UnigramEngine>(model, simd_level);
     case SentencePieceType::kWord:
     case SentencePieceType::kChar:
       break;

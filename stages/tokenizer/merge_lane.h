@@ -15,6 +15,7 @@ namespace penstock {
 // symbols that no pair has, so that the ends of a word need no special case; a word that is
 // finished goes on idly in kIdle.
 struct MergeLane {
+  static constexpr std::size_t kMostLanes = 4;  // at the same time
   static constexpr std::size_t kMaxSymbols = 31;
   static constexpr std::uint32_t kFirst = 16;
   static constexpr std::uint32_t kIdle = kFirst + kMaxSymbols;
@@ -42,22 +43,27 @@ struct MergeLane {
   }
 };
 
-[[gnu::always_inline]] inline void look_up_pair(const PairTable& pairs,
-                                                MergeLane& lane,
-                                                std::uint64_t left,
-                                                std::uint32_t left_symbol,
-                                                std::uint32_t right_symbol) {
-  const PairTable::Merge found = pairs.find(left_symbol, right_symbol);
+[[gnu::always_inline]] inline void set_pair(MergeLane& lane,
+                                            std::uint64_t left,
+                                            const PairTable::Merge& found) {
   const auto none = static_cast<std::uint32_t>(static_cast<std::int32_t>(found.rank) >> 31U);
   lane.merged[left] = found.symbol;
   lane.order[left] = found.rank << MergeLane::kNumberBits |
                      static_cast<std::uint32_t>(left - MergeLane::kFirst) | none;
 }
 
+// What a step has found out before it knows what its new symbol is merged with.
+struct MergeStep {
+  std::uint64_t place;
+  std::uint64_t previous;
+  PairTable::Probe with_next;
+  PairTable::Probe with_previous;
+};
+
 // Merges the pair that comes first, if there is one; `least` is the least order.
-[[gnu::always_inline]] inline void merge_step(const PairTable& pairs,
-                                              MergeLane& lane,
-                                              std::uint32_t least) {
+[[gnu::always_inline]] inline MergeStep begin_step(const PairTable& pairs,
+                                                   MergeLane& lane,
+                                                   std::uint32_t least) {
   const std::uint64_t active = least != MergeLane::kNone ? 1 : 0;
   const std::uint64_t place =
       MergeLane::kFirst + least % (std::uint32_t{1} << MergeLane::kNumberBits);
@@ -71,8 +77,17 @@ struct MergeLane {
   const auto next = static_cast<std::uint64_t>(__builtin_ctzll(behind));
   const std::uint64_t before = lane.left_over & ((std::uint64_t{1} << place) - 1);
   const auto previous = static_cast<std::uint64_t>(63 ^ __builtin_clzll(before));
-  look_up_pair(pairs, lane, place, symbol, lane.symbols[next]);
-  look_up_pair(pairs, lane, previous, lane.symbols[previous], symbol);
+  return {place,
+          previous,
+          pairs.probe(symbol, lane.symbols[next]),
+          pairs.probe(lane.symbols[previous], symbol)};
+}
+
+[[gnu::always_inline]] inline void end_step(const PairTable& pairs,
+                                            MergeLane& lane,
+                                            const MergeStep& step) {
+  set_pair(lane, step.place, pairs.read(step.with_next));
+  set_pair(lane, step.previous, pairs.read(step.with_previous));
 }
 
 // Merges each word as far as it goes. `least_order(lane, num_symbols)` is the least order of the
@@ -87,17 +102,21 @@ template <typename LeastOrder>
     MergeLane& lane = lanes[i];
     const std::uint32_t last = MergeLane::kFirst + lane.num_symbols - 1;
     for (std::uint32_t place = MergeLane::kFirst; place < last; ++place) {
-      look_up_pair(pairs, lane, place, lane.symbols[place], lane.symbols[place + 1]);
+      set_pair(lane, place, pairs.find(lane.symbols[place], lane.symbols[place + 1]));
     }
     lane.merged[MergeLane::kIdle] = PairTable::kNoSymbol;
     most_symbols = lane.num_symbols > most_symbols ? lane.num_symbols : most_symbols;
   }
+  std::array<MergeStep, MergeLane::kMostLanes> steps;
   for (bool any = true; any;) {
     any = false;
     for (std::size_t i = 0; i < num_lanes; ++i) {
       const std::uint32_t least = least_order(lanes[i], most_symbols);
       any |= least != MergeLane::kNone;
-      merge_step(pairs, lanes[i], least);
+      steps[i] = begin_step(pairs, lanes[i], least);
+    }
+    for (std::size_t i = 0; i < num_lanes; ++i) {
+      end_step(pairs, lanes[i], steps[i]);
     }
   }
 }

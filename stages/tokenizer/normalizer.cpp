@@ -234,7 +234,7 @@ Normalizer::Normalizer(const SentencePieceModel& model,
       removes_spaces_(model.normalizer.remove_extra_whitespaces),
       flags_(unknown ? kUnknown : 0) {
   if (!model.normalizer.escape_whitespaces) {
-    throw ModelRefused("it does not stand U+2581 for spaces");
+    throw ModelRefused("it does not write spaces as U+2581");
   }
   if (!model.normalizer.charsmap.empty()) {
     charsmap_ = Charsmap(model.normalizer.charsmap);

@@ -29,6 +29,7 @@ PairTable::PairTable(const std::vector<Pair>& pairs, std::vector<std::uint32_t> 
 // Places the largest groups first, while there is most room.
 bool PairTable::build(const std::vector<Pair>& pairs) {
   std::fill_n(slots_, num_slots_, kEmptySlot);
+  marks_.assign(num_slots_, 0);
   std::vector<std::vector<std::uint64_t>> groups(pilots_.size());
   for (const Pair& pair : pairs) {
     const std::uint64_t key = std::uint64_t{pair.left} << kSymbolBits | pair.right;
@@ -67,13 +68,14 @@ bool PairTable::build(const std::vector<Pair>& pairs) {
     pilots_[number] = static_cast<std::uint16_t>(pilot);
     for (std::size_t i = 0; i < group.size(); ++i) {
       slots_[places[i]] = group[i];
+      marks_[places[i]] = mark_of((group[i] >> (kSymbolBits + 1)) * multiplier_);
     }
   }
   return true;
 }
 
 std::size_t PairTable::bytes() const {
-  return memory_.size() + sizeof(std::uint16_t) * pilots_.size() +
+  return memory_.size() + sizeof(std::uint16_t) * pilots_.size() + marks_.size() +
          sizeof(std::uint32_t) * rank_of_symbol_.size();
 }
 

@@ -34,10 +34,26 @@ class PairTable {
   // the first one of those that are merged as readily.
   PairTable(const std::vector<Pair>& pairs, std::vector<std::uint32_t> rank_of_symbol);
 
-  Merge find(std::uint32_t left, std::uint32_t right) const {
+  Merge find(std::uint32_t left, std::uint32_t right) const { return read(probe(left, right)); }
+
+  // The two halves of find(): where to look, which fetches that into the cache, and looking.
+  struct Probe {
+    std::uint64_t key;
+    std::size_t slot;
+  };
+  Probe probe(std::uint32_t left, std::uint32_t right) const {
     const std::uint64_t key = std::uint64_t{left} << kSymbolBits | right;
     const std::uint64_t hash = key * multiplier_;
-    const std::uint64_t slot = slots_[slot_of(hash, pilots_[hash >> pilot_shift_])];
+    const std::size_t place = slot_of(hash, pilots_[hash >> pilot_shift_]);
+    // Most pairs are not merged. What tells that of nearly all of them fits into a near cache; they
+    // look at the first slot then, which is not theirs.
+    const std::size_t maybe = marks_[place] == mark_of(hash) ? 1 : 0;
+    const std::size_t slot = place & (0 - maybe);
+    __builtin_prefetch(slots_ + slot);
+    return {key, slot};
+  }
+  Merge read(const Probe& probe) const {
+    const std::uint64_t slot = slots_[probe.slot];
     const auto symbol = static_cast<std::uint32_t>(slot >> 1U) & kSymbolMask;
     std::uint32_t rank = symbol;
     if ((slot & 1U) != 0) [[unlikely]] {
@@ -45,7 +61,7 @@ class PairTable {
     }
     // All bits where the pair is another one. Compilers make jumps of a choice, and these cannot be
     // predicted.
-    const std::uint64_t difference = slot >> (kSymbolBits + 1) ^ key;
+    const std::uint64_t difference = slot >> (kSymbolBits + 1) ^ probe.key;
     const auto none = static_cast<std::uint32_t>(
         static_cast<std::int64_t>(difference | (~difference + 1)) >> 63U);
     return {(symbol & ~none) | (kNoSymbol & none), rank | none};
@@ -66,6 +82,7 @@ class PairTable {
     const std::uint32_t place = static_cast<std::uint32_t>(hash >> 20U) + pilot * step;
     return std::uint64_t{place} * num_slots_ >> 32U;
   }
+  static std::uint8_t mark_of(std::uint64_t hash) { return static_cast<std::uint8_t>(hash >> 56U); }
   bool build(const std::vector<Pair>& pairs);
 
   std::size_t num_pairs_ = 0;
@@ -73,6 +90,7 @@ class PairTable {
   unsigned pilot_shift_ = 63;
   std::uint64_t num_slots_ = 1;
   std::vector<std::uint16_t> pilots_;
+  std::vector<std::uint8_t> marks_;  // of the pair in each slot
   TableMemory memory_;
   // Each has the left, right and merged symbol, and whether the merged one is tied.
   std::uint64_t* slots_ = nullptr;

@@ -50,21 +50,27 @@ SpaceRuns::SpaceRuns(const SentencePieceModel& model) {
   }
 }
 
-void SpaceRuns::mark(const BlockMarks* marks,
-                     std::size_t num_blocks,
+bool SpaceRuns::mark(const BlockMarks* marks,
+                     std::size_t size,
                      std::uint64_t* cuts,
                      std::uint64_t& spaces_before) {
-  for (std::size_t block = 0; block < num_blocks; ++block) {
+  constexpr std::size_t kBlockBytes = TextKernels::kBlockBytes;
+  std::uint64_t any = 0;
+  for (std::size_t block = 0; block * kBlockBytes < size; ++block) {
+    const std::size_t here = std::min(size - block * kBlockBytes, kBlockBytes);
+    const std::uint64_t in_text = ~std::uint64_t{0} >> (kBlockBytes - here);
     const std::uint64_t spaces = marks[block].spaces;
     const std::uint64_t behind_two =
         (spaces << 1U | spaces_before >> 63U) & (spaces << 2U | spaces_before >> 62U);
-    const std::uint64_t word_begins = behind_two & ~spaces & ~cuts[block];
+    const std::uint64_t word_begins = behind_two & ~spaces & ~cuts[block] & in_text;
     cuts[block] |= word_begins >> 1U;
     if (block > 0) {
       cuts[block - 1] |= word_begins << 63U;
     }
+    any |= word_begins;
     spaces_before = spaces;
   }
+  return any != 0;
 }
 
 }  // namespace penstock

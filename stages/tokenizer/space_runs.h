@@ -24,10 +24,11 @@ class SpaceRuns {
   // Of a space alone; only where runs are cut.
   TokenId space_id() const { return *space_id_; }
 
-  // Cuts before the last space of each run of several that no cut parts from what is behind it.
-  // Bits as those of TextSplitter::mark. `spaces_before` are those of the block before, 0 at first.
-  static void mark(const BlockMarks* marks,
-                   std::size_t num_blocks,
+  // Cuts before the last space of each run of several that no cut parts from what is behind it, in
+  // `size` bytes of text. Bits as those of TextSplitter::mark. `spaces_before` are those of the
+  // block before, 0 at first. Returns whether there was one.
+  static bool mark(const BlockMarks* marks,
+                   std::size_t size,
                    std::uint64_t* cuts,
                    std::uint64_t& spaces_before);
 

@@ -56,33 +56,26 @@ std::size_t list_cuts(const std::uint64_t* cuts,
   return list_cuts_of(cuts, num_blocks, first, to);
 }
 
-template <typename Id>
-void make_words_with(const char* text,
-                     const std::uint32_t* begins,
-                     std::size_t num_words,
-                     std::uint64_t between_spaces,
-                     const typename WordLoops<Id>::Table& table,
-                     BatchWord* words) {
-  make_words(text, begins, num_words, between_spaces, table, words);
+template <bool kMarkAfterSpaces, typename Id>
+void key_words_with(const char* text,
+                    const std::uint32_t* begins,
+                    std::size_t num_words,
+                    ShortWordTable<Id>& table,
+                    KeyedWord<Id>* words) {
+  key_words<kMarkAfterSpaces>(text, begins, num_words, table, words);
 }
 
 template <typename Id>
-std::size_t find_words_with(const BatchWord* words,
+LookedUp look_up_words_with(const KeyedWord<Id>* words,
                             std::size_t num_words,
-                            const typename WordLoops<Id>::Table& table,
-                            const WordIds<Id, 16>** found,
-                            std::uint32_t* missing) {
-  return find_words(words, num_words, table, found, missing);
-}
-
-template <typename Id>
-Emitted emit_words_with(const WordIds<Id, 16>* const* found, std::size_t num_words, TokenId* to) {
-  return emit_words(found, num_words, to);
+                            TokenId* ids,
+                            MissingWord* missing) {
+  return look_up_words(words, num_words, ids, missing);
 }
 
 template <typename Id>
 WordLoops<Id> loops() {
-  return {&make_words_with<Id>, &find_words_with<Id>, &emit_words_with<Id>};
+  return {&key_words_with<false, Id>, &key_words_with<true, Id>, &look_up_words_with<Id>};
 }
 
 void merge(const PairTable& pairs, MergeLane* lanes, std::size_t num_lanes) {

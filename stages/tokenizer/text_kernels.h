@@ -11,6 +11,7 @@
 #include "stages/tokenizer/byte_classes.h"
 #include "stages/tokenizer/merge_lane.h"
 #include "stages/tokenizer/word_batch.h"
+#include "stages/tokenizer/word_lookup.h"
 
 namespace penstock {
 
@@ -28,25 +29,21 @@ struct MappedBlock {
   std::uint64_t leads = 0;    // first bytes of characters that are not ASCII
 };
 
-// The loops of word_batch.h for one width of ids.
+// The loops of word_lookup.h for one width of ids.
 template <typename Id>
 struct WordLoops {
-  using Table = WordTable<WordKey<2>, WordIds<Id, 16>>;
-
-  void (*make_words)(const char* text,
-                     const std::uint32_t* begins,
-                     std::size_t num_words,
-                     std::uint64_t between_spaces,
-                     const Table& table,
-                     BatchWord* words) = nullptr;
-  std::size_t (*find_words)(const BatchWord* words,
+  using KeyWords = void (*)(const char* text,
+                            const std::uint32_t* begins,
                             std::size_t num_words,
-                            const Table& table,
-                            const WordIds<Id, 16>** found,
-                            std::uint32_t* missing) = nullptr;
-  Emitted (*emit_words)(const WordIds<Id, 16>* const* found,
-                        std::size_t num_words,
-                        TokenId* to) = nullptr;
+                            ShortWordTable<Id>& table,
+                            KeyedWord<Id>* words);
+
+  KeyWords key_words = nullptr;
+  KeyWords key_words_marking = nullptr;  // those behind spaces
+  LookedUp (*look_up_words)(const KeyedWord<Id>* words,
+                            std::size_t num_words,
+                            TokenId* ids,
+                            MissingWord* missing) = nullptr;
 };
 
 // Kernels compiled for one level of SIMD instructions.

@@ -25,8 +25,6 @@ constexpr std::size_t kBlockBytes = TextSplitter::kBlockBytes;
 // memory has come when it is needed, few enough to stay in the nearest cache.
 constexpr std::size_t kBatchBlocks = 16;
 constexpr std::size_t kMaxBatchWords = kBatchBlocks * kBlockBytes + 1;
-// Some that kernels write behind what they list.
-constexpr std::size_t kSpareBegins = 8;
 // Longer texts are left to the library: positions have 32 bits, and normalization makes texts up to
 // twenty times as long.
 constexpr std::size_t kMaxTextBytes = std::size_t{1} << 27;
@@ -137,7 +135,7 @@ class UnigramEncoder final : public Encoder {
 
   // The words from begins_[i] to begins_[i + 1], for each i below `num_words`.
   void encode_words(std::size_t num_words) {
-    make_words(text_.data(), begins_.data(), num_words, 0, words_, batch_.data());
+    make_words(text_.data(), begins_.data(), num_words, words_, batch_.data());
     for (std::size_t i = 0; i < num_words; ++i) {
       i = emit_words(i, num_words);
       if (i < num_words) {
@@ -261,7 +259,7 @@ class UnigramEncoder final : public Encoder {
         static_cast<std::uint32_t>(part.data() - text_.data()),
         static_cast<std::uint32_t>(part.data() - text_.data() + part.size())};
     BatchWord word;
-    make_words(text_.data(), begins.data(), 1, 0, words_, &word);
+    make_words(text_.data(), begins.data(), 1, words_, &word);
     const ShortIds* const found =
         ShortTable::find_to_front(words_.bucket_at(word.bucket), word.key);
     if (found != nullptr && score_.is_below(found->exponent())) {
@@ -416,7 +414,7 @@ class UnigramEncoder final : public Encoder {
   std::vector<RareSymbols::Place> symbols_;
   std::size_t first_symbol_ = 0;  // those before it have ended
   std::vector<BlockMarks> scratch_;
-  std::array<std::uint32_t, kMaxBatchWords + 1 + kSpareBegins> begins_;
+  std::array<std::uint32_t, kMaxBatchWords + 1 + kSparePlaces> begins_;
   std::array<BatchWord, kMaxBatchWords> batch_;
 };
 

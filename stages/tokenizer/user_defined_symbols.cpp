@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <bitset>
 #include <functional>
+#include <map>
 #include <utility>
 
 #include "pipeline/utf8.h"
@@ -13,10 +15,59 @@ namespace {
 
 constexpr std::size_t kBlockBytes = TextKernels::kBlockBytes;
 
-// Every character gets a class by itself as far as the classes suffice, then some share one.
-std::uint8_t class_of(unsigned char byte) {
-  return byte < 0x80 ? static_cast<std::uint8_t>(byte % ByteClasses::kNotAscii)
-                     : ByteClasses::kNotAscii;
+// Which bytes follow a byte at the begin of symbols, and which it follows.
+struct Neighbours {
+  std::bitset<256> behind;
+  std::bitset<256> before;
+};
+
+bool operator<(const Neighbours& a, const Neighbours& b) {
+  return std::pair(a.behind.to_string(), a.before.to_string()) <
+         std::pair(b.behind.to_string(), b.before.to_string());
+}
+
+// By byte; those that are not ASCII are one.
+std::array<Neighbours, 129> neighbours_of(const std::vector<std::string>& symbols) {
+  const auto index = [](char byte) {
+    return std::min<std::size_t>(static_cast<unsigned char>(byte), 128);
+  };
+  std::array<Neighbours, 129> neighbours;
+  for (const std::string& symbol : symbols) {
+    const std::size_t first = index(symbol[0]);
+    for (std::size_t second = 0; second < neighbours.size(); ++second) {
+      if (symbol.size() == 1 || index(symbol[1]) == second) {
+        neighbours[first].behind.set(second);
+        neighbours[second].before.set(first);
+      }
+    }
+  }
+  return neighbours;
+}
+
+// A byte may not follow another where a symbol may begin with the two. Bytes with the same
+// neighbours share a class, and if these are too many the others do, so that more may begin.
+ByteClasses classes_of(const std::vector<std::string>& symbols) {
+  ByteClasses classes;
+  classes.may_follow.fill(0xFFFF);
+  const std::array<Neighbours, 129> neighbours = neighbours_of(symbols);
+  std::map<Neighbours, std::uint8_t> numbers;
+  std::array<std::uint8_t, 129> class_of{};
+  for (std::size_t byte = 0; byte < 128; ++byte) {
+    const auto next = static_cast<std::uint8_t>(
+        std::min<std::size_t>(numbers.size(), ByteClasses::kNotAscii - 1));
+    class_of[byte] = numbers.emplace(neighbours[byte], next).first->second;
+    classes.class_of[byte] = class_of[byte];
+  }
+  class_of[128] = ByteClasses::kNotAscii;
+  for (std::size_t first = 0; first < neighbours.size(); ++first) {
+    for (std::size_t second = 0; second < neighbours.size(); ++second) {
+      if (neighbours[first].behind[second]) {
+        classes.may_follow[class_of[first]] &=
+            static_cast<std::uint16_t>(~(1U << class_of[second]));
+      }
+    }
+  }
+  return classes;
 }
 
 // The bits of a block from `begin` up to `end`, which are positions in the block.
@@ -46,30 +97,21 @@ std::string UserDefinedSymbols::refusal(const SentencePieceModel& model) {
 }
 
 UserDefinedSymbols::UserDefinedSymbols(const SentencePieceModel& model) {
-  for (unsigned byte = 0; byte < first_bytes_.class_of.size(); ++byte) {
-    first_bytes_.class_of[byte] = class_of(static_cast<unsigned char>(byte));
-  }
-  first_bytes_.may_follow.fill(0xFFFF);
+  std::vector<std::string> symbols;
   for (std::size_t id = 0; id < model.pieces.size(); ++id) {
     const Piece& piece = model.pieces[id];
     // A text has no space left when symbols are looked for.
-    if (piece.type != PieceType::kUserDefined || piece.text.find(' ') != std::string::npos) {
-      continue;
+    if (piece.type == PieceType::kUserDefined && piece.text.find(' ') == std::string::npos) {
+      symbols.push_back(with_spaces(piece.text));
+      ids_.emplace(symbols.back(), static_cast<TokenId>(id));
+      lengths_[static_cast<unsigned char>(symbols.back()[0])].push_back(symbols.back().size());
     }
-    const std::string symbol = with_spaces(piece.text);
-    ids_.emplace(symbol, static_cast<TokenId>(id));
-    lengths_.push_back(symbol.size());
-    add_first_bytes(symbol);
   }
-  std::sort(lengths_.begin(), lengths_.end(), std::greater<>());
-  lengths_.erase(std::unique(lengths_.begin(), lengths_.end()), lengths_.end());
-}
-
-void UserDefinedSymbols::add_first_bytes(std::string_view symbol) {
-  const std::uint8_t first = class_of(static_cast<unsigned char>(symbol[0]));
-  const auto second =
-      symbol.size() > 1 ? 1U << class_of(static_cast<unsigned char>(symbol[1])) : 0xFFFFU;
-  first_bytes_.may_follow[first] &= static_cast<std::uint16_t>(~second);
+  for (std::vector<std::size_t>& lengths : lengths_) {
+    std::sort(lengths.begin(), lengths.end(), std::greater<>());
+    lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
+  }
+  first_bytes_ = classes_of(symbols);
 }
 
 std::optional<TokenId> UserDefinedSymbols::id_of(std::string_view text) const {
@@ -78,7 +120,11 @@ std::optional<TokenId> UserDefinedSymbols::id_of(std::string_view text) const {
 }
 
 std::size_t UserDefinedSymbols::longest_prefix(std::string_view text) const {
-  for (const std::size_t length : lengths_) {
+  for (const std::size_t length : lengths_[static_cast<unsigned char>(text[0])]) {
+    // A symbol of one byte has been found with its first byte.
+    if (length == 1) {
+      return 1;
+    }
     if (length <= text.size() && ids_.find(text.substr(0, length)) != ids_.end()) {
       return length;
     }

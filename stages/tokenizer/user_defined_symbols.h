@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -29,7 +30,8 @@ class UserDefinedSymbols {
   std::size_t size() const { return ids_.size(); }
   // The id of the symbol that is the whole text.
   std::optional<TokenId> id_of(std::string_view text) const;
-  // The length of the longest symbol at the front of the text; 0 where there is none.
+  // The length of the longest symbol at the front of the text, which is not empty; 0 where there is
+  // none.
   std::size_t longest_prefix(std::string_view text) const;
 
   // Bits as those of TextSplitter::mark: cuts before and behind each symbol are set, those inside
@@ -51,10 +53,9 @@ class UserDefinedSymbols {
     }
   };
 
-  void add_first_bytes(std::string_view symbol);
-
   std::unordered_map<std::string, TokenId, Hash, std::equal_to<>> ids_;
-  std::vector<std::size_t> lengths_;  // that symbols have, the longest first
+  // That symbols with this first byte have, the longest first.
+  std::array<std::vector<std::size_t>, 256> lengths_;
   // A byte may not follow another where a symbol may begin with the two: the kernel that marks cuts
   // then marks where symbols may begin.
   ByteClasses first_bytes_;

@@ -24,8 +24,11 @@ struct BatchWord {
   std::uint32_t size = 0;
 };
 
+// How many places behind the last one list_cuts may write to.
+inline constexpr std::size_t kSparePlaces = 15;
+
 // Writes the positions of the set bits of `cuts` from `to` on, the first bit being `first`, and
-// returns how many they are. Up to 7 places behind the last one are written too.
+// returns how many they are. Up to kSparePlaces behind the last one are written too.
 [[gnu::always_inline]] inline std::size_t list_cuts_of(const std::uint64_t* cuts,
                                                        std::size_t num_blocks,
                                                        std::uint32_t first,
@@ -64,22 +67,12 @@ inline constexpr std::array<KeyMask, WordKey<2>::kMaxBytes + 2> kKeyMasks = [] {
   return masks;
 }();
 
-// A bit of the key of a word that is cut off from a run of spaces, the last of which it has.
-inline constexpr std::uint64_t kAfterSpaces = std::uint64_t{1} << 63U;
-
-template <std::size_t kNumParts>
-bool is_after_spaces(const WordKey<kNumParts>& key) {
-  return (key.parts[kNumParts - 1] & kAfterSpaces) != 0;
-}
-
 // Makes the words from begins[i] to begins[i + 1] for each i below `num_words`, and fetches their
-// buckets into the cache. One byte before each word and 16 from its begin on are readable. The
-// key of a word that is cut off between two spaces gets the bits `between_spaces`.
+// buckets into the cache. 16 bytes from the begin of each word on are readable.
 template <typename Table>
 [[gnu::always_inline]] inline void make_words(const char* text,
                                               const std::uint32_t* begins,
                                               std::size_t num_words,
-                                              std::uint64_t between_spaces,
                                               const Table& table,
                                               BatchWord* words) {
   for (std::size_t i = 0; i < num_words; ++i) {
@@ -89,60 +82,12 @@ template <typename Table>
     BatchWord& word = words[i];
     std::array<std::uint64_t, 2> bytes;
     std::memcpy(bytes.data(), text + begin, sizeof bytes);
-    std::uint16_t around = 0;
-    std::memcpy(&around, text + begin - 1, sizeof around);
-    const std::uint64_t flags = around == 0x2020 ? between_spaces : 0;
-    word.key.parts = {bytes[0] & mask.mask[0], (bytes[1] & mask.mask[1]) | mask.size | flags};
+    word.key.parts = {bytes[0] & mask.mask[0], (bytes[1] & mask.mask[1]) | mask.size};
     word.bucket = table.index(hash_of(word.key));
     word.begin = begin;
     word.size = size;
     __builtin_prefetch(&table.bucket_at(word.bucket));
   }
-}
-
-// Finds the values of words, found[i] for words[i], and lists in `missing` the numbers of those
-// that are not in the table; returns how many they are. One place behind the last one is written
-// too.
-template <typename Table>
-[[gnu::always_inline]] inline std::size_t find_words(const BatchWord* words,
-                                                     std::size_t num_words,
-                                                     const Table& table,
-                                                     const typename Table::ValueType** found,
-                                                     std::uint32_t* missing) {
-  std::size_t num_missing = 0;
-  for (std::size_t i = 0; i < num_words; ++i) {
-    const auto& entries = table.bucket_at(words[i].bucket).entries;
-    const auto& key = words[i].key.parts;
-    const auto differs = [&key](const auto& entry) {
-      return (entry.key.parts[0] ^ key[0]) | (entry.key.parts[1] ^ key[1]);
-    };
-    const bool in_first = differs(entries[0]) == 0;
-    const bool in_second = differs(entries[1]) == 0;
-    found[i] = &entries[in_second ? 1 : 0].value;
-    missing[num_missing] = static_cast<std::uint32_t>(i);
-    num_missing += in_first || in_second ? 0 : 1;
-  }
-  return num_missing;
-}
-
-struct Emitted {
-  std::size_t num_words;
-  TokenId* end;  // of their ids
-};
-
-// Writes the ids of words until one of them has none here. There is room for as many as the values
-// can hold.
-template <typename Value>
-[[gnu::always_inline]] inline Emitted emit_words(const Value* const* found,
-                                                 std::size_t num_words,
-                                                 TokenId* to) {
-  for (std::size_t i = 0; i < num_words; ++i) {
-    if (found[i]->count == 0) [[unlikely]] {
-      return {i, to};
-    }
-    to = found[i]->append_to(to);
-  }
-  return {num_words, to};
 }
 
 }  // namespace penstock

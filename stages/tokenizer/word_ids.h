@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "pipeline/chunk.h"
 
@@ -17,6 +18,14 @@ struct WordIds {
   std::array<Id, kCapacity> ids;
   Id count;
 
+  // Writes kCapacity + 1 places, of which the first `count` are the ids.
+  void copy_to(TokenId* to) const {
+    std::array<Id, kCapacity + 1> all;
+    std::memcpy(all.data(), this, sizeof all);
+    for (std::size_t i = 0; i <= kCapacity; ++i) {
+      to[i] = all[i];
+    }
+  }
   // Writes all kCapacity places to `to`, of which the first `count` are the ids, and returns the
   // end of these.
   TokenId* append_to(TokenId* to) const {

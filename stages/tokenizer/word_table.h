@@ -79,6 +79,7 @@ class WordTable {
         buckets_(static_cast<Bucket*>(memory_.data())) {}
 
   std::size_t bytes() const { return memory_.size(); }
+  std::uint64_t num_buckets() const { return num_buckets_; }
 
   std::uint32_t index(std::uint32_t hash) const {
     return static_cast<std::uint32_t>(std::uint64_t{hash} * num_buckets_ >> 32U);

@@ -620,11 +620,11 @@ TEST_F(CommandLineTest, ShowsWhatIsProvedOfAModel) {
 }
 
 TEST_F(CommandLineTest, TellsWhyAModelIsLeftToTheLibrary) {
-  const Finished run = penstock(
-      {"inspect-model", PENSTOCK_SOURCE_DIR "/tests/data/models/bpe_2k_suffix_bytefb.model"});
+  const Finished run =
+      penstock({"inspect-model", PENSTOCK_SOURCE_DIR "/tests/data/models/word_4k.model"});
   EXPECT_EQ(run.status, 0) << run.errors;
   EXPECT_THAT(run.output,
-              HasSubstr("SentencePiece library (it puts the space of a word behind it)"));
+              HasSubstr("SentencePiece library (there is no fast engine for word models)"));
 }
 
 TEST_F(CommandLineTest, NamesAModelThatItCannotInspect) {

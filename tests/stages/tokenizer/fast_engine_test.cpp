@@ -160,6 +160,21 @@ TEST_P(FastEngineTest, LeavesTextsThatAreNotUtf8ToTheLibrary) {
   EXPECT_EQ(asked.num_texts(), texts.size());
 }
 
+TEST_P(FastEngineTest, LeavesTheTextAsItIs) {
+  const FastEngineResult fast = make_fast_engine(parse_file(GetParam()));
+  if (!fast.engine) {
+    GTEST_SKIP() << fast.refusal;
+  }
+  const auto encoder = fast.engine->make_encoder(std::make_unique<NoLibrary>(), kCache);
+  for (const std::string& text : {std::string(" "), std::string("  \n "), std::string(" a  b ")}) {
+    const std::string copy = text;
+    Ids ids;
+    encoder->encode(std::string_view(copy).substr(1), ids);
+    encoder->encode(copy, ids);
+    EXPECT_EQ(copy, text);
+  }
+}
+
 TEST_P(FastEngineTest, AppendsToWhatIsThere) {
   const FastEngineResult fast = make_fast_engine(parse_file(GetParam()));
   if (!fast.engine) {

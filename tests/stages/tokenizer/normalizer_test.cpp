@@ -274,7 +274,7 @@ std::string refusal(const SentencePieceModel& model) {
 TEST(Normalizer, RefusesWhatItCannotFollow) {
   SentencePieceModel model;
   model.normalizer.escape_whitespaces = false;
-  EXPECT_THAT(refusal(model), HasSubstr("does not stand U+2581"));
+  EXPECT_THAT(refusal(model), HasSubstr("does not write spaces as U+2581"));
   model = {};
   add_user_defined(model, "a\xFF");
   EXPECT_THAT(refusal(model), HasSubstr("not valid UTF-8"));

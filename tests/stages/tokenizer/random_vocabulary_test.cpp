@@ -65,16 +65,7 @@ class ModelWriter {
     std::string charsmap;
   };
 
-  // A BPE model with the pieces so far.
-  std::string finish(bool byte_fallback, bool dummy_prefix, bool whitespace_as_suffix = false) {
-    Flags flags;
-    flags.type = 2;
-    flags.byte_fallback = byte_fallback;
-    flags.dummy_prefix = dummy_prefix;
-    flags.whitespace_as_suffix = whitespace_as_suffix;
-    return finish(flags);
-  }
-
+  // A model with the pieces so far.
   std::string finish(const Flags& flags) {
     std::string trainer;
     protozero::pbf_writer trainer_writer(trainer);
@@ -145,21 +136,35 @@ void add_words_and_runs(ModelWriter& model, std::mt19937& random) {
   }
 }
 
-std::string random_model(std::mt19937& random) {
+ModelWriter::Flags random_flags(std::mt19937& random, const std::string& charsmap) {
+  ModelWriter::Flags flags;
+  flags.byte_fallback = random() % 2 == 0;
+  flags.dummy_prefix = random() % 2 == 0;
+  flags.whitespace_as_suffix = random() % 8 == 0;
+  flags.remove_extra_whitespaces = random() % 3 == 0;
+  if (random() % 4 == 0) {
+    flags.charsmap = charsmap;
+  }
+  return flags;
+}
+
+std::string random_bpe_model(std::mt19937& random, const std::string& charsmap) {
   ModelWriter model;
   model.add_piece("<unk>", 0, kUnknown);
   model.add_piece("<s>", 0, kControl);
-  const bool byte_fallback = random() % 2 == 0;
-  if (byte_fallback) {
+  ModelWriter::Flags flags = random_flags(random, charsmap);
+  flags.type = 2;
+  if (flags.byte_fallback) {
     model.add_byte_pieces();
   }
   const std::size_t num_symbols = random() % 3 == 0 ? random() % 5 : 0;
   for (std::size_t i = 0; i < num_symbols; ++i) {
-    model.add_piece(random_string(random, kAlphabet, 1 + random() % 4), 0, kUserDefined);
+    const std::vector<std::string>& alphabet = random() % 4 == 0 ? kTextAlphabet : kAlphabet;
+    model.add_piece(random_string(random, alphabet, 1 + random() % 4), 0, kUserDefined);
   }
   if (random() % 3 == 0) {
     add_words_and_runs(model, random);
-    return model.finish(byte_fallback, random() % 2 == 0);
+    return model.finish(flags);
   }
   const std::size_t num_pieces = 3 + random() % 60;
   const unsigned num_scores = 1 + random() % 20;
@@ -167,7 +172,7 @@ std::string random_model(std::mt19937& random) {
     const auto score = -static_cast<float>(random() % num_scores);
     model.add_piece(random_string(random, kAlphabet, 1 + random() % 5), score, kNormal);
   }
-  return model.finish(byte_fallback, random() % 2 == 0);
+  return model.finish(flags);
 }
 
 // A Unigram model: scores that tie or nearly do, and such a size that rounding soon matters.
@@ -175,16 +180,9 @@ std::string random_unigram_model(std::mt19937& random, const std::string& charsm
   ModelWriter model;
   model.add_piece("<unk>", 0, kUnknown);
   model.add_piece("<s>", 0, kControl);
-  ModelWriter::Flags flags;
-  flags.byte_fallback = random() % 3 == 0;
-  flags.dummy_prefix = random() % 2 == 0;
-  flags.whitespace_as_suffix = random() % 8 == 0;
-  flags.remove_extra_whitespaces = random() % 2 == 0;
+  const ModelWriter::Flags flags = random_flags(random, charsmap);
   if (flags.byte_fallback) {
     model.add_byte_pieces();
-  }
-  if (random() % 4 == 0) {
-    flags.charsmap = charsmap;
   }
   const std::size_t num_symbols = random() % 3 == 0 ? random() % 6 : 0;
   for (std::size_t i = 0; i < num_symbols; ++i) {
@@ -240,15 +238,20 @@ void expect_library_ids(const std::function<std::string(std::mt19937&)>& random_
   }
 }
 
-TEST(RandomVocabulary, GivesTheLibrarysIds) {
-  expect_library_ids(random_model, 1500);
+std::string some_charsmap() {
+  return parse_sentencepiece_model(
+             read_file(PENSTOCK_SOURCE_DIR "/tests/data/models/unigram_2k_nfkc_cf_bytefb.model"))
+      .normalizer.charsmap;
+}
+
+TEST(RandomVocabulary, GivesTheLibrarysIdsOfBpeModels) {
+  const std::string charsmap = some_charsmap();
+  expect_library_ids(
+      [&charsmap](std::mt19937& random) { return random_bpe_model(random, charsmap); }, 1500);
 }
 
 TEST(RandomVocabulary, GivesTheLibrarysIdsOfUnigramModels) {
-  const std::string charsmap =
-      parse_sentencepiece_model(
-          read_file(PENSTOCK_SOURCE_DIR "/tests/data/models/unigram_2k_nfkc_cf_bytefb.model"))
-          .normalizer.charsmap;
+  const std::string charsmap = some_charsmap();
   expect_library_ids(
       [&charsmap](std::mt19937& random) { return random_unigram_model(random, charsmap); }, 20'000);
 }
@@ -281,26 +284,23 @@ std::string refusal(const std::string& model) {
   return make_fast_engine(parse_sentencepiece_model(model)).refusal;
 }
 
-TEST(RandomVocabulary, IsRefusedWhereTheIdsCannotBeProved) {
+TEST(RandomVocabulary, IsRefusedWhereABpeModelsIdsCannotBeProved) {
   const auto model_with = [](const std::string& text, float score, PieceTypeNumber type) {
     ModelWriter model;
     model.add_piece("<unk>", 0, kUnknown);
     model.add_piece("ab", -1, kNormal);
     model.add_piece(text, score, type);
-    return model;
+    ModelWriter::Flags flags;
+    flags.type = 2;
+    return model.finish(flags);
   };
-  EXPECT_THAT(refusal(model_with("a", 0, kNormal).finish(false, true)), IsEmpty());
-  EXPECT_THAT(refusal(model_with("a", 0, kNormal).finish(false, true, true)),
-              HasSubstr("puts the space of a word behind it"));
-  EXPECT_THAT(refusal(model_with("bb", 0, kUnused).finish(false, true)),
-              HasSubstr("'bb' is marked as unused"));
-  EXPECT_THAT(refusal(model_with("b", 0, kControl).finish(false, true)),
-              HasSubstr("'b' is a single character"));
-  EXPECT_THAT(refusal(model_with("bb", std::nanf(""), kNormal).finish(false, true)),
-              HasSubstr("'bb' is not a number"));
-  EXPECT_THAT(refusal(model_with(std::string(1, '\0') + "b", 0, kUserDefined).finish(false, true)),
+  EXPECT_THAT(refusal(model_with("a", 0, kNormal)), IsEmpty());
+  EXPECT_THAT(refusal(model_with("bb", 0, kUnused)), HasSubstr("'bb' is marked as unused"));
+  EXPECT_THAT(refusal(model_with("b", 0, kControl)), HasSubstr("'b' is a single character"));
+  EXPECT_THAT(refusal(model_with("bb", std::nanf(""), kNormal)), HasSubstr("'bb' is not a number"));
+  EXPECT_THAT(refusal(model_with(std::string(1, '\0') + "b", 0, kUserDefined)),
               HasSubstr("zero byte"));
-  EXPECT_THAT(refusal(model_with(std::string(65, 'b'), 0, kUserDefined).finish(false, true)),
+  EXPECT_THAT(refusal(model_with(std::string(65, 'b'), 0, kUserDefined)),
               HasSubstr("longer than 64 bytes"));
 }
 
