@@ -122,6 +122,13 @@ class Zstd final : public Decompressor {
     }
   }
 
+  bool is_between_frames() const override { return header_.empty() && held_.empty(); }
+
+  void pass_over(std::size_t size) override {
+    consumed_ += static_cast<std::int64_t>(size);
+    frame_begin_ = consumed_;
+  }
+
  private:
   static constexpr std::size_t kLargestBlock = ZSTD_BLOCKSIZE_MAX;
   // Up to here a frame is given whole or, where its checksum is wrong, not at all.

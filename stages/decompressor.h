@@ -25,6 +25,10 @@ class ShardError : public std::runtime_error {
   std::optional<std::int64_t> intact_;
 };
 
+// Of a shard as stored, what a step sees goes up to a multiple of this at most. The bytes stay in a
+// core's second-level cache; larger steps were slower.
+constexpr std::size_t kStepBytes = std::size_t{128} << 10;
+
 // Turns the bytes of one shard as stored into its text, in steps. What it gives depends on how the
 // input is divided among the steps only where the shard is damaged. One thread at a time.
 class Decompressor {
@@ -43,8 +47,15 @@ class Decompressor {
   // what the failed step wrote to `output` must not be used.
   virtual Step step(std::string_view input, std::span<char> output) = 0;
 
-  // There is no more input. Throws ShardError where a frame is not complete.
+  // There is no more input; steps without any give what is still held back.
+  virtual void end_input() {}
+  // All has been given. Throws ShardError where a frame is not complete.
   virtual void finish() const = 0;
+
+  // Whether all that was consumed is zstd frames whose text was given, so that another may begin.
+  virtual bool is_between_frames() const { return false; }
+  // The next `size` bytes, which are whole frames, are decompressed elsewhere. Between frames only.
+  virtual void pass_over(std::size_t size) { static_cast<void>(size); }
 };
 
 // How many of a shard's first bytes make_decompressor() wants to see. A shorter shard is fine.

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,15 +23,12 @@
 
 #include "pipeline/errors.h"
 #include "stages/decompressor.h"
+#include "stages/parallel_frames.h"
 #include "stages/record_cutter.h"
 #include "stages/shard_list.h"
 
 namespace penstock {
 namespace {
-
-// Compressed bytes read in a step. They stay in a core's second-level cache; larger steps were
-// slower.
-constexpr std::size_t kStepBytes = std::size_t{128} << 10;
 
 // How often a wait for a pipe looks at the stop token.
 constexpr int kPollMilliseconds = 100;
@@ -114,8 +112,17 @@ struct Rows {
 // Reads its shards one after the other, with one of them open at a time.
 class Lane {
  public:
-  Lane(std::vector<Shard> shards, const CutOptions& options, std::int64_t max_window, Rows rows)
-      : shards_(std::move(shards)), max_window_(max_window), rows_(rows), cutter_(options) {}
+  // `width`: how many frames may be decompressed at the same time.
+  Lane(std::vector<Shard> shards,
+       const CutOptions& options,
+       std::int64_t max_window,
+       int width,
+       Rows rows)
+      : shards_(std::move(shards)),
+        max_window_(max_window),
+        width_(width),
+        rows_(rows),
+        cutter_(options) {}
 
   void reuse(SpareMemory spare) { cutter_.reuse(std::move(spare)); }
 
@@ -153,6 +160,7 @@ class Lane {
     decompressor_.reset();
     input_ = {};
     input_ended_ = false;
+    read_failure_ = nullptr;
   }
 
   // Decompresses or reads a little. Returns a chunk when one is complete.
@@ -167,6 +175,9 @@ class Lane {
     if (!input_ended_) {
       read(stop);
       return std::nullopt;
+    }
+    if (read_failure_) {
+      std::rethrow_exception(read_failure_);
     }
     decompressor_->finish();
     close_shard();
@@ -191,7 +202,7 @@ class Lane {
 
   void read(const std::stop_token& stop) {
     const BusyTimer timer(rows_.read.busy);
-    const std::size_t size = file_->read_full(input_buffer_, stop);
+    const std::size_t size = read_step(stop);
     rows_.read.bytes_in.fetch_add(static_cast<std::int64_t>(size), std::memory_order_relaxed);
     if (stop.stop_requested()) {
       return;  // with a part of a step: next() gives nothing more
@@ -199,8 +210,34 @@ class Lane {
     input_ = {input_buffer_.data(), size};
     input_ended_ = size == 0;
     if (!decompressor_) {
-      decompressor_ = make_decompressor(input_, max_window_);
+      decompressor_ = open_decompressor();
     }
+    if (input_ended_) {
+      decompressor_->end_input();
+    }
+  }
+
+  // An error is told when everything before it has been decompressed.
+  std::size_t read_step(const std::stop_token& stop) {
+    try {
+      return file_->read_full(input_buffer_, stop);
+    } catch (const ShardError&) {
+      if (!decompressor_) {
+        throw;
+      }
+      read_failure_ = std::current_exception();
+      return 0;
+    }
+  }
+
+  std::unique_ptr<Decompressor> open_decompressor() {
+    std::unique_ptr<Decompressor> decompressor = make_decompressor(input_, max_window_);
+    // A pipe is not waited for longer than necessary.
+    if (width_ > 1 && file_->size() && decompressor->is_between_frames()) {
+      return decompress_frames_in_parallel(
+          std::move(decompressor), max_window_, width_, rows_.decompress.busy);
+    }
+    return decompressor;
   }
 
   std::string describe(const ShardError& error) const {
@@ -218,6 +255,7 @@ class Lane {
 
   const std::vector<Shard> shards_;
   const std::int64_t max_window_;
+  const int width_;
   const Rows rows_;
   RecordCutter cutter_;
   std::size_t next_shard_ = 0;
@@ -227,6 +265,7 @@ class Lane {
   std::unique_ptr<Decompressor> decompressor_;  // from the first bytes on
   std::string_view input_;                      // read, not yet decompressed
   bool input_ended_ = false;
+  std::exception_ptr read_failure_;
 
   std::vector<char> input_buffer_;
 };
@@ -237,6 +276,7 @@ class ShardReader final : public Source {
               std::size_t lanes,
               const CutOptions& options,
               std::int64_t max_window,
+              int width,
               Rows rows)
       : total_bytes_(sum_of_sizes(shards)) {
     for (std::size_t lane = 0; lane < lanes; ++lane) {
@@ -244,7 +284,7 @@ class ShardReader final : public Source {
       for (std::size_t i = lane; i < shards.size(); i += lanes) {
         own.push_back(shards[i]);
       }
-      lanes_.emplace_back(std::move(own), options, max_window, rows);
+      lanes_.emplace_back(std::move(own), options, max_window, width, rows);
     }
   }
 
@@ -357,9 +397,17 @@ std::unique_ptr<Source> make_reader(const StageConfig& config, const BuildContex
       config.text("records") == "file" ? RecordDelimiter::kFile : RecordDelimiter::kLine,
       static_cast<std::size_t>(config.integer("chunk_size")),
       static_cast<std::size_t>(config.integer("max_document"))};
-  const Rows rows{context.own_row, context.metrics.add("decompress", static_cast<int>(lanes))};
-  return std::make_unique<ShardReader>(
-      list.shards, static_cast<std::size_t>(lanes), options, config.integer("max_window"), rows);
+  // Where threads outnumber lanes, some help to decompress a lane's frames.
+  const auto width =
+      static_cast<int>((context.threads + lanes - 1) / std::max<std::int64_t>(lanes, 1));
+  const Rows rows{context.own_row,
+                  context.metrics.add("decompress", static_cast<int>(lanes) * width)};
+  return std::make_unique<ShardReader>(list.shards,
+                                       static_cast<std::size_t>(lanes),
+                                       options,
+                                       config.integer("max_window"),
+                                       width,
+                                       rows);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "stages/register_stages.h"
 #include "tests/end_to_end/reference_stream.h"
 #include "tests/fakes.h"
+#include "tests/temporary_folder.h"
 
 namespace penstock {
 namespace {
@@ -149,6 +150,31 @@ TEST(TokenStream, EqualsTheSequentialLoopForTheSample) {
   const std::string folder = std::string(PENSTOCK_SOURCE_DIR) + "/data/sample/";
   for (const char* model : {"demo_bpe_8k_bytefallback.model", "demo_unigram_8k_nmt_nfkc.model"}) {
     expect_stream_equals_loop(testing::sample_shards(), folder + model);
+  }
+}
+
+// Frames that several threads decompress at the same time, where there are several.
+TEST(TokenStream, EqualsTheSequentialLoopForAShardOfManyFrames) {
+  const TemporaryFolder folder;
+  const std::string joined = folder.path("joined.jsonl.zst");
+  std::ofstream file(joined, std::ios::binary);
+  for (int i = 0; i < 2; ++i) {
+    for (const std::string& shard : testing::sample_shards()) {
+      file << std::ifstream(shard, std::ios::binary).rdbuf();
+    }
+  }
+  file.close();
+  const StageRegistry registry = registry_with_delays();
+  const auto of_threads = [&](int threads) {
+    return chain({joined},
+                 std::string(PENSTOCK_SOURCE_DIR) + "/data/sample/demo_bpe_8k_bytefallback.model",
+                 threads,
+                 1,
+                 "1MiB");
+  };
+  const std::vector<TokenId> expected = sequential_loop(of_threads(1), registry);
+  for (const int threads : {2, 8}) {
+    EXPECT_TRUE(run_stream(of_threads(threads), registry) == expected) << threads << " threads";
   }
 }
 

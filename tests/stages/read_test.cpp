@@ -51,7 +51,8 @@ class Reader {
  public:
   explicit Reader(const std::vector<std::string>& paths,
                   const Values& options = {},
-                  FileClaims files = {})
+                  FileClaims files = {},
+                  int threads = 1)
       : files_(std::move(files)) {
     StageRegistry registry;
     register_read(registry);
@@ -63,7 +64,7 @@ class Reader {
     for (const auto& [name, value] : options) {
       values.at(name) = value;
     }
-    const BuildContext context{stream_, metrics_, metrics_.add("read", 1), files_};
+    const BuildContext context{stream_, metrics_, metrics_.add("read", 1), files_, threads};
     source_ = std::get<SourceFactory>(type.factory)(
         StageConfig("read", "test.yaml:1:1", values, {}), context);
   }
@@ -408,6 +409,77 @@ TEST_F(ReadTest, ShowsTheRecordAtWhichAShardIsCutShort) {
   EXPECT_EQ(reject.raw_bytes, std::ssize(half));
 }
 
+// Lines of random letters, which take much room when they are stored.
+std::string random_lines(std::size_t size) {
+  std::mt19937 random(5);
+  std::string text;
+  while (text.size() < size) {
+    text += random() % 100 == 0 ? '\n' : static_cast<char>('!' + random() % 90);
+  }
+  return text + '\n';
+}
+
+// All that a reader tells about its shards.
+std::vector<std::string> told(Reader& reader) {
+  std::vector<std::string> lines;
+  for (const ByteChunk& chunk : reader.all()) {
+    lines.push_back(to_string(chunk.position) + ", " + std::to_string(chunk.num_records) + ": " +
+                    std::string(chunk.bytes.view()));
+    for (const Reject& reject : chunk.rejects) {
+      lines.push_back(to_string(reject.position) + ": " + reject.reason + ": " + reject.raw);
+    }
+  }
+  lines.push_back(std::to_string(reader.row(1).bytes_out) + " bytes in all");
+  return lines;
+}
+
+TEST_F(ReadTest, TellsTheSameHoweverManyThreadsDecompressFrames) {
+  const std::string text = random_lines(2'000'000);
+  const std::string skippable = std::string("\x53\x2a\x4d\x18\x05\x00\x00\x00", 8) + "index";
+  const std::string frames = zstd_frames(text, 700'000);
+  std::string damaged = frames;
+  damaged[damaged.size() * 3 / 4] ^= 1;
+  std::string wrong_checksum = zstd(text) + zstd(text) + frames;
+  wrong_checksum[2 * zstd(text).size() - 1] ^= 1;
+  const std::map<std::string, std::string> shards = {
+      {"frames", frames},
+      {"small_frames", zstd_frames(text, 5'000)},
+      {"one_frame", zstd(text)},
+      {"large_and_small", zstd(text) + zstd_frames(text, 100'000) + zstd(text)},
+      {"skippable", skippable + zstd(text) + skippable + zstd(text) + skippable + frames},
+      {"empty_frames", zstd("") + zstd("") + frames + zstd("")},
+      {"bomb", frames + zstd_run("begin\n", ' ', 40'000'000, "\nend\n") + frames},
+      {"damaged", damaged},
+      {"wrong_checksum", wrong_checksum},
+      {"cut_short", (frames + frames).substr(0, frames.size() * 5 / 3)},
+      {"no_frame_behind", frames + frames + "what is this?"},
+      {"old_frame_behind", frames + frames + "\x27\xb5\x2f\xfd\x10\x00\x01\x00"},
+  };
+  for (const auto& [name, stored] : shards) {
+    const std::vector<std::string> paths = {write(name, stored), write("next", zstd("next\n"))};
+    const Values options = {
+        {"lanes", 1L}, {"chunk_size", 100 * kKiB}, {"max_document", 200 * kKiB}};
+    Reader one(paths, options, {}, 1);
+    const std::vector<std::string> expected = told(one);
+    EXPECT_NE(expected.back(), "0 bytes in all");
+    for (const int threads : {2, 5, 64}) {
+      Reader several(paths, options, {}, threads);
+      EXPECT_TRUE(told(several) == expected) << name << " with " << threads << " threads";
+    }
+  }
+}
+
+TEST_F(ReadTest, RefusesAWindowThatIsTooLargeHoweverManyThreadsThereAre) {
+  const std::string text = random_lines(1'500'000);
+  const std::vector<std::string> paths = {write("shard", zstd_frames(text, 500'000))};
+  const Values options = {{"lanes", 1L}, {"max_window", 128 * kKiB}};
+  Reader one(paths, options, {}, 1);
+  Reader several(paths, options, {}, 4);
+  const std::vector<std::string> expected = told(one);
+  EXPECT_THAT(expected.at(0) + expected.at(1), HasSubstr("more than max_window"));
+  EXPECT_EQ(told(several), expected);
+}
+
 TEST_F(ReadTest, RejectsAFileThatHasVanished) {
   const std::string path = write("shard", "text\n");
   Reader reader({path, write("other", "more\n")}, {{"lanes", 1L}});
@@ -607,8 +679,9 @@ TEST_P(ReadBadFileTest, DeliversWhatIsGoodAndTellsWhatIsNot) {
   const Outcome& outcome = GetParam();
   const std::string path = bad_file(outcome.file);
   // With chunks of 4 KiB the damage is not always in the first one.
-  for (const std::int64_t chunk_size : {4 * kKiB, 256 * kKiB}) {
-    Reader reader({path}, {{"lanes", 1L}, {"chunk_size", chunk_size}});
+  for (const auto& [chunk_size, threads] :
+       {std::pair(4 * kKiB, 1), std::pair(256 * kKiB, 1), std::pair(4 * kKiB, 4)}) {
+    Reader reader({path}, {{"lanes", 1L}, {"chunk_size", chunk_size}}, {}, threads);
     std::int64_t lines = 0;
     std::vector<Reject> rejects;
     while (auto chunk = reader.next()) {
