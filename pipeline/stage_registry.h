@@ -117,6 +117,31 @@ class StageRegistry {
          })});
   }
 
+  // Registers a Source that names the chunks it gives (using Output = DocumentChunk) and whose
+  // constructor takes the StageConfig, and the BuildContext where it asks for it.
+  template <typename T>
+  void add_source(std::string name, std::string summary, std::vector<Option> options) {
+    add({std::move(name),
+         std::move(summary),
+         Payload::kNone,
+         payload_of<typename T::Output>(),
+         Ordering::kParallel,
+         std::move(options),
+         SourceFactory(&make_part<T>)});
+  }
+
+  // Registers a Sink; its constructor as that of a source.
+  template <typename T>
+  void add_sink(std::string name, std::string summary, std::vector<Option> options) {
+    add({std::move(name),
+         std::move(summary),
+         Payload::kBatch,
+         Payload::kNone,
+         Ordering::kInOrder,
+         std::move(options),
+         SinkFactory(&make_part<T>)});
+  }
+
   // Makes a known stage by another factory of the same role from now on, for measurements. Throws
   // std::logic_error where it is not known or its role is another.
   void replace_factory(const std::string& name, Factory factory);
@@ -126,6 +151,15 @@ class StageRegistry {
   const std::map<std::string, StageType>& types() const { return types_; }
 
  private:
+  template <typename T>
+  static std::unique_ptr<T> make_part(const StageConfig& config, const BuildContext& context) {
+    if constexpr (std::constructible_from<T, const StageConfig&, const BuildContext&>) {
+      return std::make_unique<T>(config, context);
+    } else {
+      return std::make_unique<T>(config);
+    }
+  }
+
   std::map<std::string, StageType> types_;
 };
 
