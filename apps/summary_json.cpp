@@ -108,7 +108,7 @@ std::string summary_json(const RunReport& report) {
         {"repeated", summary.tokens.repeated}}},
       {"batches", summary.batches},
       {"rates",
-       {{"tokens_per_second", per_second(static_cast<double>(summary.tokens.in), wall)},
+       {{"tokens_per_second", per_second(static_cast<double>(summary.new_tokens()), wall)},
         {"text_bytes_per_second", per_second(static_cast<double>(summary.text_bytes), wall)},
         {"input_bytes_per_second", per_second(static_cast<double>(summary.input_bytes), wall)}}},
       {"stages", stages_json(summary)},

@@ -77,7 +77,7 @@ std::string speed_row(const RunSummary& summary) {
   const double wall = summary.wall_seconds;
   return row("speed",
              fmt::format("{}, {} of text, {} of stored input",
-                         token_rate(static_cast<double>(summary.tokens.in) / wall),
+                         token_rate(static_cast<double>(summary.new_tokens()) / wall),
                          data_rate(static_cast<double>(summary.text_bytes) / wall),
                          data_rate(static_cast<double>(summary.input_bytes) / wall)));
 }

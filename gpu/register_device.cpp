@@ -13,6 +13,7 @@
 #include "gpu/device_profiler.h"
 #include "gpu/device_stage_type.h"
 #include "gpu/report_file.h"
+#include "pipeline/continued_path.h"
 
 namespace penstock {
 namespace {
@@ -41,9 +42,12 @@ std::unique_ptr<gpu::DeviceStage> make_stage(const gpu::DeviceStageType& type,
 
 std::function<void(const gpu::Report&)> report_writer(const StageConfig& config,
                                                       const BuildContext& context) {
-  const std::string& path = config.text("reports");
+  std::string path = config.text("reports");
   if (path.empty()) {
     return {};
+  }
+  if (context.resume != nullptr) {
+    path = continued_path(path, context.resume->position.next_batch);
   }
   try {
     context.files.add_output(path);

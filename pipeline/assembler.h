@@ -5,18 +5,9 @@
 
 #include "pipeline/batch.h"
 #include "pipeline/chunk.h"
+#include "pipeline/token_account.h"
 
 namespace penstock {
-
-// What became of the tokens. in == out + dropped, and the cells of all batches are
-// out + repeated + padded.
-struct TokenAccount {
-  std::int64_t in = 0;        // tokens that came from the stages before
-  std::int64_t out = 0;       // of these, the ones that are in a batch
-  std::int64_t dropped = 0;   // of these, the ones that are in none (drop_last)
-  std::int64_t padded = 0;    // cells filled with the pad id
-  std::int64_t repeated = 0;  // cells that repeat a row's last token as the next row's first
-};
 
 // Packs token chunks, which arrive in stream order, into batches of a fixed shape; keeps the
 // remainder. Used by one thread at a time.
@@ -34,6 +25,14 @@ class BatchAssembler {
   // The stream is over: appends what is left, padded or dropped as configured.
   virtual void finish(std::vector<Batch>& full) = 0;
   virtual TokenAccount account() const = 0;
+
+  // Whether it fills in Batch::account and knows go_on_from().
+  virtual bool can_resume() const { return false; }
+  // Before the first add(): the batches before `next_batch` were made by an earlier run, and the
+  // next chunk is the one that completed the last of them, with `account` as the batch had it:
+  // account.out - account.in of the chunk's tokens are in batches. Throws std::logic_error where it
+  // cannot be.
+  virtual void go_on_from(std::int64_t next_batch, const TokenAccount& account);
 };
 
 }  // namespace penstock

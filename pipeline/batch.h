@@ -6,8 +6,11 @@
 #include <vector>
 
 #include "pipeline/chunk.h"
+#include "pipeline/token_account.h"
 
 namespace penstock {
+
+class PendingCheckpoint;
 
 // A stretch of one document inside one row of a batch. Segments tile the valid tokens of a batch in
 // row-major order. In rows with shifted targets the overlapping last token belongs to the segment
@@ -53,6 +56,13 @@ struct Batch {
 
   std::int64_t num_rows = 0;    // rows that hold at least one real token; the others are padding
   std::int64_t num_tokens = 0;  // cells of `tokens` that are not padding (overlaps counted)
+
+  // Of this batch and all before it. `in` does not count the chunk that completed this batch, so
+  // out - in of that one's tokens are in batches.
+  TokenAccount account;
+  // The checkpoint that is due behind this batch; null behind most. A sink that has a state adds
+  // it.
+  std::shared_ptr<PendingCheckpoint> checkpoint;
 };
 
 // Bytes of memory that the batch occupies.

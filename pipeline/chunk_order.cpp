@@ -8,8 +8,10 @@
 
 namespace penstock {
 
-ChunkOrder::ChunkOrder(int lanes)
-    : lanes_(static_cast<std::size_t>(lanes)), open_lanes_(lanes_.size()) {}
+ChunkOrder::ChunkOrder(int lanes, int turn)
+    : lanes_(static_cast<std::size_t>(lanes)),
+      turn_(static_cast<std::size_t>(turn)),
+      open_lanes_(lanes_.size()) {}
 
 void ChunkOrder::add(ChunkMessage message) {
   Lane& lane = lanes_.at(static_cast<std::size_t>(message->lane));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pipeline/chunk.h"
+#include "pipeline/stream_position.h"
 
 namespace penstock {
 
@@ -14,6 +15,7 @@ struct LaneChunk {
   int lane = 0;
   std::int64_t index = 0;   // in its lane, from 0
   bool last = false;        // the lane's end; carries no payload
+  LanePosition behind;      // where the lane reads on; only where checkpoints are made
   std::int64_t charge = 0;  // bytes of its lane's budget that it holds
   Chunk chunk;
   std::exception_ptr failure;  // what a stage threw: told when its turn in the stream comes
@@ -27,12 +29,15 @@ using ChunkMessage = std::shared_ptr<LaneChunk>;
 // One thread at a time.
 class ChunkOrder {
  public:
-  explicit ChunkOrder(int lanes);
+  // `turn` is the lane that deals first.
+  explicit ChunkOrder(int lanes, int turn = 0);
 
   // Takes a chunk that arrived. Throws std::logic_error for a place that was there already.
   void add(ChunkMessage message);
   // The next chunk of the stream (a lane's end included), or null while it has not arrived.
   ChunkMessage next();
+  // The lane that is asked first for the next chunk.
+  int turn() const { return static_cast<int>(turn_); }
   // Every lane's end has been dealt.
   bool finished() const { return open_lanes_ == 0; }
 
@@ -46,7 +51,7 @@ class ChunkOrder {
   static ChunkMessage& place(Lane& lane, std::int64_t index);
 
   std::vector<Lane> lanes_;
-  std::size_t turn_ = 0;
+  std::size_t turn_;
   std::size_t open_lanes_;
 };
 

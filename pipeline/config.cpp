@@ -212,7 +212,8 @@ const Option& on_error_option() {
                      "What happens to a record that this stage refuses: as the run's on_error says "
                      "(inherit), or fail, skip or quarantine for this stage alone.",
                      {"inherit", "fail", "skip", "quarantine"})
-          .or_else("inherit");
+          .or_else("inherit")
+          .without_effect_on_stream();
   return option;
 }
 

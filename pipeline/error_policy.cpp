@@ -126,6 +126,11 @@ ErrorPolicy::ErrorPolicy(Options options) : options_(std::move(options)) {
 
 ErrorPolicy::~ErrorPolicy() = default;
 
+void ErrorPolicy::go_on_from(std::int64_t records, std::int64_t rejects) {
+  records_ = records;
+  rejects_ = rejects;
+}
+
 void ErrorPolicy::count_records(std::int64_t records) {
   records_ += records;
 }

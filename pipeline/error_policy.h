@@ -30,6 +30,8 @@ class ErrorPolicy {
   ErrorPolicy(const ErrorPolicy&) = delete;
   ErrorPolicy& operator=(const ErrorPolicy&) = delete;
 
+  // Before anything else: what an earlier run counted.
+  void go_on_from(std::int64_t records, std::int64_t rejects);
   // Counts the records of a chunk, before its rejects are judged.
   void count_records(std::int64_t records);
   // Throws RecordError where the reject or the budget ends the run; FileError where the quarantine

@@ -139,7 +139,15 @@ class GraphRun {
         shipments_(most_spare(parts)),
         newly_spent_(kMostSpentBatches),
         lanes_(static_cast<std::size_t>(parts.source.lanes())),
-        order_(parts.source.lanes()) {
+        order_(parts.source.lanes(), first_turn(parts)) {
+    if (parts.go_on_from != nullptr) {
+      totals_ = parts.go_on_from->totals;
+    }
+    if (parts.checkpoints != nullptr) {
+      for (int lane = 0; lane < parts.source.lanes(); ++lane) {
+        undealt_.push_back(place_of(lane));
+      }
+    }
     build();
   }
 
@@ -203,6 +211,10 @@ class GraphRun {
     }
   }
 
+  static int first_turn(const GraphParts& parts) {
+    return parts.go_on_from == nullptr ? 0 : parts.go_on_from->turn;
+  }
+
   // ---- reading
 
   void read(int lane_number, const Credit& credit, ReaderNode::output_ports_type& ports) {
@@ -246,6 +258,9 @@ class GraphRun {
       if (chunk) {
         message->chunk = std::move(*chunk);
         message->charge = kReadCharge * memory_bytes(message->chunk);
+        if (parts_.checkpoints != nullptr) {
+          message->behind = place_of(lane_number);
+        }
         count_read(message->chunk);
       }
     } catch (...) {
@@ -268,6 +283,15 @@ class GraphRun {
       std::throw_with_nested(StageError("stage '" + parts_.source_metrics.name +
                                         "' failed in lane " + std::to_string(lane_number)));
     }
+  }
+
+  LanePosition place_of(int lane) const {
+    std::optional<LanePosition> place = parts_.source.position(lane);
+    if (!place) {
+      throw std::logic_error("stage '" + parts_.source_metrics.name +
+                             "' does not tell where lane " + std::to_string(lane) + " reads on");
+    }
+    return *std::move(place);
   }
 
   void count_read(Chunk& chunk) {
@@ -311,7 +335,7 @@ class GraphRun {
   }
 
   ChainNode& add_in_order(StageChain& chain, bool first) {
-    ChunkOrder& order = chain_orders_.emplace_back(parts_.source.lanes());
+    ChunkOrder& order = chain_orders_.emplace_back(parts_.source.lanes(), first_turn(parts_));
     return chain_nodes_.emplace_back(
         graph_,
         flow::serial,
@@ -369,7 +393,9 @@ class GraphRun {
       reuse_spent_batches();
       {
         const BusyTimer timer(parts_.assembler_metrics.busy);
+        const RecordTotals before = totals_;
         pack(*next, full_batches_);
+        begin_checkpoints(*next, before);
       }
       const ShipmentMessage shipment = make_shipment(next->lane);
       const std::int64_t charge = fill(*shipment);
@@ -389,6 +415,31 @@ class GraphRun {
     }
   }
 
+  // Behind those of the full batches where one is due. The chunk that completed them is not counted
+  // as dealt yet: a run that goes on from there reads it again.
+  void begin_checkpoints(LaneChunk& dealt, const RecordTotals& before) {
+    if (parts_.checkpoints == nullptr) {
+      return;
+    }
+    for (Batch& batch : full_batches_) {
+      if (parts_.checkpoints->is_due(batch.index)) {
+        batch.checkpoint = parts_.checkpoints->begin(
+            {batch.index + 1, undealt_, dealt.lane, batch.account, before, parts_.fingerprint},
+            num_saving_sinks());
+      }
+    }
+    if (!dealt.last) {
+      undealt_[static_cast<std::size_t>(dealt.lane)] = std::move(dealt.behind);
+    }
+  }
+
+  std::size_t num_saving_sinks() const {
+    return static_cast<std::size_t>(
+        std::count_if(parts_.sinks.begin(), parts_.sinks.end(), [](const BuiltSink& sink) {
+          return sink.sink->saves();
+        }));
+  }
+
   // The memory of the batches that nobody has any more. Some sink may look at one even when it is
   // finished with it.
   void reuse_spent_batches() {
@@ -400,6 +451,7 @@ class GraphRun {
         return false;
       }
       std::atomic_thread_fence(std::memory_order_acquire);  // what its last user did is over
+      spent->checkpoint = nullptr;
       parts_.assembler.reuse(std::move(*spent));
       batch_holders_.push_back(std::move(spent));
       return true;
@@ -475,6 +527,7 @@ class GraphRun {
     ++metrics.chunks;
     metrics.records += tokens.num_records;
     metrics.documents += std::ssize(tokens.documents);
+    totals_.documents += std::ssize(tokens.documents);
     metrics.tokens += std::ssize(tokens.ids);
     parts_.assembler.add(tokens, full);
     SpareMemory spare;
@@ -484,6 +537,8 @@ class GraphRun {
 
   void judge(ChunkInfo& chunk) {
     parts_.policy.count_records(chunk.num_records);
+    totals_.records += chunk.num_records;
+    totals_.rejects += std::ssize(chunk.rejects);
     std::stable_sort(
         chunk.rejects.begin(), chunk.rejects.end(), [](const Reject& a, const Reject& b) {
           return a.position.record < b.position.record;
@@ -555,6 +610,9 @@ class GraphRun {
     }
     const int lane = shipment->lane;
     const std::int64_t charge = parcel.charge;
+    if (parcel.batch->checkpoint) {
+      parcel.batch->checkpoint->complete_batch();
+    }
     newly_spent_.keep(std::move(parcel.batch));
     if (shipment->undelivered.fetch_sub(1) == 1) {
       shipments_.keep(shipment);
@@ -630,7 +688,9 @@ class GraphRun {
   std::vector<Lane> lanes_;
   std::deque<ChunkOrder> chain_orders_;
   ChunkOrder order_;
-  std::vector<Batch> full_batches_;                    // of the chunk that is being packed
+  std::vector<LanePosition> undealt_;  // where each lane's next chunk to deal begins
+  RecordTotals totals_;                // of the chunks that have been packed
+  std::vector<Batch> full_batches_;    // of the chunk that is being packed
   std::vector<std::shared_ptr<Batch>> spent_batches_;  // see reuse_spent_batches()
   std::vector<std::shared_ptr<Batch>> batch_holders_;  // without a batch
   bool ended_ = false;

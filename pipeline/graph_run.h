@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "pipeline/assembler.h"
+#include "pipeline/checkpoint_schedule.h"
 #include "pipeline/error_policy.h"
 #include "pipeline/metrics.h"
 #include "pipeline/sink.h"
@@ -53,6 +54,10 @@ struct GraphParts {
   RunCounters& counters;
   int threads = 1;
   std::int64_t memory_limit = 0;  // bytes, for all lanes together
+  // Null: none are made. Else the source tells places, and the assembler Batch::account.
+  CheckpointSchedule* checkpoints = nullptr;
+  const StreamFingerprint& fingerprint;        // for the checkpoints
+  const StreamPosition* go_on_from = nullptr;  // source, assembler and policy are set to it already
 };
 
 // Builds the flow graph of docs/ordering-and-back-pressure.md, runs it to its end and takes it

@@ -358,6 +358,11 @@ Option Option::only_with(std::string choice, std::string value) && {
   return std::move(*this);
 }
 
+Option Option::without_effect_on_stream() && {
+  shapes_stream = false;
+  return std::move(*this);
+}
+
 std::string describe_type(const Option& option) {
   switch (option.type) {
     case OptionType::kBoolean:

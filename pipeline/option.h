@@ -37,6 +37,9 @@ struct Option {
   };
   std::optional<Condition> condition;
 
+  // Whether another value can give other batches: of options of sources, transforms and assemblers.
+  bool shapes_stream = true;
+
   static Option boolean(std::string name, std::string summary);
   static Option integer(std::string name, std::string summary);
   static Option number(std::string name, std::string summary);
@@ -50,6 +53,7 @@ struct Option {
   Option in_range(double lowest, double highest) &&;
   Option at_least(double lowest) &&;
   Option only_with(std::string choice, std::string value) &&;
+  Option without_effect_on_stream() &&;
 
   bool required() const { return !default_value; }
 };

@@ -9,6 +9,7 @@
 
 #include <sys/resource.h>
 
+#include "pipeline/continued_path.h"
 #include "pipeline/error_policy.h"
 #include "pipeline/errors.h"
 #include "pipeline/graph_run.h"
@@ -81,10 +82,12 @@ class Pipeline::Implementation {
  public:
   Implementation(const PipelineConfig& config,
                  const StageRegistry& registry,
-                 std::vector<std::unique_ptr<Sink>> sinks)
+                 std::vector<std::unique_ptr<Sink>> sinks,
+                 const ResumePoint* resume)
       : threads_(number_of_threads(config.run)),
         memory_limit_(config.run.integer("memory_limit")),
-        replaced_sinks_(!sinks.empty()) {
+        replaced_sinks_(!sinks.empty()),
+        resume_(resume == nullptr ? std::nullopt : std::optional(*resume)) {
     files_.add_input(config.path);
     build_stages(config, registry);
     for (std::unique_ptr<Sink>& sink : sinks) {
@@ -92,6 +95,14 @@ class Pipeline::Implementation {
       row.node = ++node_;
       sinks_.push_back({"rows", std::move(sink), &row});
     }
+    if (resume_) {
+      go_on_from_resume_point();
+    }
+  }
+
+  void set_checkpoints(std::shared_ptr<CheckpointSchedule> schedule) {
+    check_resumable("");
+    checkpoints_ = std::move(schedule);
   }
 
   void listen(std::shared_ptr<SpanListener> listener) { metrics_.listen(std::move(listener)); }
@@ -113,7 +124,10 @@ class Pipeline::Implementation {
                            on_error_,
                            counters_,
                            threads_,
-                           memory_limit_};
+                           memory_limit_,
+                           checkpoints_.get(),
+                           stream_.fingerprint,
+                           resume_ ? &resume_->position : nullptr};
     try {
       stopped_ = run_graph(parts, stop);
       if (!stopped_) {
@@ -132,6 +146,7 @@ class Pipeline::Implementation {
     RunSummary summary;
     summary.finished = finished_;
     summary.stopped = stopped_;
+    summary.batches = counters_.batches;
     if (running_) {
       summary.wall_seconds = seconds(wall_ns_ != 0 ? wall_ns_.load() : since_start());
       summary.cpu_seconds = process_cpu_seconds() - cpu_at_start_;
@@ -144,8 +159,13 @@ class Pipeline::Implementation {
     summary.input_bytes = source_metrics_->bytes_in;
     summary.records = source_metrics_->records;
     summary.documents = assembler_metrics_->documents;
+    if (resume_) {
+      summary.resumed = resume_->position;
+      summary.records += resume_->position.totals.records;
+      summary.documents += resume_->position.totals.documents;
+      summary.batches += resume_->position.next_batch;
+    }
     summary.text_bytes = text_metrics_ != nullptr ? text_metrics_->bytes_in.load() : 0;
-    summary.batches = counters_.batches;
     summary.rejects = counters_.rejects;
     summary.tokens = counters_.account();
     for (const StageMetrics& row : metrics_.rows()) {
@@ -252,7 +272,11 @@ class Pipeline::Implementation {
         is_transform && !transforms.empty() && transforms.back().ordering == type.ordering;
     const std::size_t first_row = metrics_.rows().size();
     StageMetrics& row = metrics_.add(label, 1);
-    const BuildContext context{stream_, metrics_, row, files_, threads_};
+    const BuildContext context{
+        stream_, metrics_, row, files_, threads_, resume_ ? &*resume_ : nullptr};
+    if (!std::holds_alternative<SinkFactory>(type.factory)) {
+      add_to_fingerprint(type, stage, label);
+    }
     if (const auto* make_source = std::get_if<SourceFactory>(&type.factory)) {
       source_ = (*make_source)(stage, context);
       source_metrics_ = &row;
@@ -278,6 +302,19 @@ class Pipeline::Implementation {
     }
   }
 
+  void add_to_fingerprint(const StageType& type,
+                          const StageConfig& stage,
+                          const std::string& label) {
+    std::string& chain = stream_.fingerprint["pipeline"];
+    chain += (chain.empty() ? "" : ", ") + label;
+    for (const Option& option : type.options) {
+      const auto value = stage.values().find(option.name);
+      if (option.shapes_stream && value != stage.values().end()) {
+        stream_.fingerprint[label + "." + option.name] = format_value(value->second, option.type);
+      }
+    }
+  }
+
   void set_on_error(const StageConfig& stage, const std::string& label, const StageConfig& run) {
     const std::string& own = stage.text("on_error");
     const OnError on_error = to_on_error(own == "inherit" ? run.text("on_error") : own);
@@ -297,6 +334,10 @@ class Pipeline::Implementation {
     });
     if (quarantine) {
       options.quarantine_path = run.text("quarantine");
+      if (resume_) {
+        options.quarantine_path =
+            continued_path(options.quarantine_path, resume_->position.next_batch);
+      }
     }
     try {
       if (quarantine) {
@@ -306,6 +347,62 @@ class Pipeline::Implementation {
     } catch (const std::runtime_error& error) {
       throw run.error("quarantine", error.what());
     }
+  }
+
+  // ---- going on
+
+  // Throws ConfigError; `location` is the checkpoint, if there is one.
+  void check_resumable(const std::string& location) const {
+    std::vector<ConfigIssue> issues;
+    const auto add = [&](const std::string& label, const std::string& reason) {
+      issues.push_back(
+          {location, "a run with '" + label + "' cannot go on from a checkpoint: " + reason});
+    };
+    if (!source_->position(0)) {
+      add(source_metrics_->name, "the source does not tell where it is");
+    }
+    for (const auto& chain : chains_) {
+      for (const BuiltStage& stage : chain->stages()) {
+        if (chain->ordering() == Ordering::kInOrder) {
+          add(stage.label, "it sees the chunks in order and may remember some, which is not saved");
+        }
+      }
+    }
+    if (!assembler_->can_resume()) {
+      add(assembler_metrics_->name, "the assembler does not tell what its batches hold");
+    }
+    for (const BuiltSink& sink : sinks_) {
+      if (const std::string reason = sink.sink->why_not_resumable(); !reason.empty()) {
+        add(sink.label, reason);
+      }
+    }
+    if (!issues.empty()) {
+      throw ConfigError(std::move(issues));
+    }
+  }
+
+  void go_on_from_resume_point() {
+    check_resumable(resume_->folder);
+    const StreamPosition& position = resume_->position;
+    std::vector<ConfigIssue> issues;
+    for (const std::string& difference : differences(position.fingerprint, stream_.fingerprint)) {
+      issues.push_back({resume_->folder, "the run would not be the same: " + difference});
+    }
+    if (!issues.empty()) {
+      throw ConfigError(std::move(issues));
+    }
+    if (std::ssize(position.lanes) != source_->lanes()) {
+      throw ConfigError({{resume_->folder,
+                          "the checkpoint has " + std::to_string(position.lanes.size()) +
+                              " lanes, the source " + std::to_string(source_->lanes())}});
+    }
+    for (int lane = 0; lane < source_->lanes(); ++lane) {
+      source_->go_on_from(lane, position.lanes[static_cast<std::size_t>(lane)]);
+    }
+    assembler_->go_on_from(position.next_batch, position.account);
+    policy_->go_on_from(position.totals.records, position.totals.rejects);
+    counters_.rejects = position.totals.rejects;
+    counters_.set_account(position.account);
   }
 
   GraphNode chain_node(const StageChain& chain, std::size_t number) const {
@@ -350,6 +447,7 @@ class Pipeline::Implementation {
   const int threads_;
   const std::int64_t memory_limit_;
   const bool replaced_sinks_;
+  const std::optional<ResumePoint> resume_;
   StreamInfo stream_;
   FileClaims files_;
   Metrics metrics_;
@@ -365,6 +463,7 @@ class Pipeline::Implementation {
   std::vector<std::unique_ptr<StageChain>> chains_;
   std::unique_ptr<BatchAssembler> assembler_;
   std::unique_ptr<ErrorPolicy> policy_;
+  std::shared_ptr<CheckpointSchedule> checkpoints_;  // null: none are made
   std::vector<BuiltSink> sinks_;
   RunCounters counters_;
 
@@ -379,18 +478,35 @@ class Pipeline::Implementation {
   std::atomic<std::int64_t> wall_ns_{0};  // of the whole run, once it is over
 };
 
+std::int64_t RunSummary::new_tokens() const {
+  // What the chunk that is read again has in batches already is no news.
+  return resumed ? std::max<std::int64_t>(tokens.in - resumed->account.out, 0) : tokens.in;
+}
+
 Pipeline::Pipeline(const PipelineConfig& config, const StageRegistry& registry)
-    : Pipeline(config, registry, {}) {}
+    : Pipeline(config, registry, std::vector<std::unique_ptr<Sink>>()) {}
 
 Pipeline::Pipeline(const PipelineConfig& config,
                    const StageRegistry& registry,
                    std::vector<std::unique_ptr<Sink>> sinks)
-    : implementation_(std::make_unique<Implementation>(config, registry, std::move(sinks))) {}
+    : implementation_(
+          std::make_unique<Implementation>(config, registry, std::move(sinks), nullptr)) {}
+
+Pipeline::Pipeline(const PipelineConfig& config,
+                   const StageRegistry& registry,
+                   const ResumePoint& resume,
+                   std::vector<std::unique_ptr<Sink>> sinks)
+    : implementation_(
+          std::make_unique<Implementation>(config, registry, std::move(sinks), &resume)) {}
 
 Pipeline::~Pipeline() = default;
 
 void Pipeline::listen(std::shared_ptr<SpanListener> listener) {
   implementation_->listen(std::move(listener));
+}
+
+void Pipeline::set_checkpoints(std::shared_ptr<CheckpointSchedule> schedule) {
+  implementation_->set_checkpoints(std::move(schedule));
 }
 
 RunSummary Pipeline::run(std::stop_token stop) {

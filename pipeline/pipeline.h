@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pipeline/assembler.h"
+#include "pipeline/checkpoint_schedule.h"
 #include "pipeline/config.h"
 #include "pipeline/metrics.h"
 #include "pipeline/sink.h"
@@ -41,10 +42,12 @@ struct SinkSummary {
   std::vector<Result> results;
 };
 
-// What a run did, or has done so far.
+// What a run did, or has done so far. Where it goes on from a checkpoint, records, documents,
+// batches, rejects and tokens count what was done before as well; bytes and times do not.
 struct RunSummary {
-  bool finished = false;  // the whole input went through
-  bool stopped = false;   // ended by the stop token
+  std::optional<StreamPosition> resumed;  // where it goes on
+  bool finished = false;                  // the whole input went through
+  bool stopped = false;                   // ended by the stop token
   double wall_seconds = 0;
   double cpu_seconds = 0;  // of the process, during the run
   int threads = 1;
@@ -60,6 +63,9 @@ struct RunSummary {
   std::int64_t batches = 0;                       // completed by every sink
   std::int64_t rejects = 0;
   TokenAccount tokens;
+
+  // Tokens that came from the stages before the assembler, in this run.
+  std::int64_t new_tokens() const;
 
   std::vector<StageSummary> stages;  // in pipeline order
   std::vector<SinkSummary> sinks;    // what the sinks report; filled at the end
@@ -98,12 +104,23 @@ class Pipeline {
   Pipeline(const PipelineConfig& config,
            const StageRegistry& registry,
            std::vector<std::unique_ptr<Sink>> sinks);
+  // Goes on where an earlier run of the same configuration and input was: with exactly the batch
+  // that came next there. Throws ConfigError also where what shapes the stream is not the same, or
+  // where a stage cannot go on.
+  Pipeline(const PipelineConfig& config,
+           const StageRegistry& registry,
+           const ResumePoint& resume,
+           std::vector<std::unique_ptr<Sink>> sinks = {});
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
   // Passes on every span from now on to `listener`, which is kept as long as the pipeline.
   void listen(std::shared_ptr<SpanListener> listener);
+
+  // Makes checkpoints as `schedule` says; before the run. Throws ConfigError where a stage could
+  // not go on from one.
+  void set_checkpoints(std::shared_ptr<CheckpointSchedule> schedule);
 
   // Runs to the end of the input, to the first failure in stream order (thrown), or until `stop`
   // is requested (RunSummary::stopped). The calling thread is one of the `threads`.

@@ -77,6 +77,15 @@ class Sink {
   // consume() that is just beginning. Any thread, at any time, at most once.
   virtual void cancel() noexcept {}
 
+  // Whether it has a state that a checkpoint must hold. If so, it calls add() of every
+  // Batch::checkpoint that it is given, once, with its label and what writes its state as it is
+  // behind that batch; also later than it completes the batch. When a run goes on from a
+  // checkpoint, the sink is made with BuildContext::resume.
+  virtual bool saves() const { return false; }
+  // Why a run cannot go on from a checkpoint with this sink; empty where it can. Then the sink
+  // begins with the batch behind the checkpoint.
+  virtual std::string why_not_resumable() const { return {}; }
+
   // After finish(), or nothing.
   virtual std::vector<Result> results() const { return {}; }
 };

@@ -5,6 +5,7 @@
 #include <stop_token>
 
 #include "pipeline/chunk.h"
+#include "pipeline/stream_position.h"
 
 namespace penstock {
 
@@ -37,8 +38,20 @@ class Source {
     static_cast<void>(spare);
   }
 
-  // Bytes to read in all, in the unit of StageMetrics::bytes_in of the source's first metrics row
-  // (compressed bytes for files), or nothing where that is not known. Any thread, at any time.
+  // Where the lane's next chunk begins; the same thread as next(). Nothing where the source cannot
+  // go on from a place: then runs with it have no checkpoints.
+  virtual std::optional<LanePosition> position(int lane) const {
+    static_cast<void>(lane);
+    return std::nullopt;
+  }
+  // Before the lane's first next(): makes it give the chunks that follow `position`, which an equal
+  // source told, as that one gives them. Where the input is not what it was, the lane's next() may
+  // throw. Throws std::logic_error where position() tells nothing.
+  virtual void go_on_from(int lane, const LanePosition& position);
+
+  // Bytes to read in all (or from where it goes on), in the unit of StageMetrics::bytes_in of the
+  // source's first metrics row (compressed bytes for files), or nothing where that is not known.
+  // Any thread, at any time.
   virtual std::optional<std::int64_t> total_bytes() const { return std::nullopt; }
 };
 

@@ -19,6 +19,7 @@
 #include "pipeline/source.h"
 #include "pipeline/stage.h"
 #include "pipeline/stage_config.h"
+#include "pipeline/stream_position.h"
 
 namespace penstock {
 
@@ -56,6 +57,15 @@ struct StreamInfo {
   std::optional<TokenId> pad_id;  // what the model pads with
   std::optional<TokenId> eos_id;
   std::shared_ptr<const TokenDecoder> decoder;
+  // The options that shape the stream, as "label.option". Where an option is the name of something,
+  // such as a file, the stage that knows its content puts that in the option's place.
+  StreamFingerprint fingerprint;
+};
+
+// Where a run goes on that an earlier one began.
+struct ResumePoint {
+  StreamPosition position;
+  std::string folder;  // of the checkpoint; a sink's files are in its subfolder of the sink's label
 };
 
 // What a factory gets beside the stage's options.
@@ -65,6 +75,7 @@ struct BuildContext {
   StageMetrics& own_row;  // the stage's own row; the pipeline fills in what it can see from outside
   FileClaims& files;      // to tell of every file that the stage reads or writes, before it does
   int threads = 1;        // of the run; must not shape the output
+  const ResumePoint* resume = nullptr;  // null where the run begins at the beginning
 };
 
 using SourceFactory =

@@ -93,19 +93,57 @@ void Packer::add(const TokenChunk& chunk, std::vector<Batch>& full) {
     origin.shard = chunk.position.shard;
     origin.record = document.record;
     origin.byte_offset = document.byte_offset;
-    append({ids.subspan(static_cast<std::size_t>(begin),
+    Run run{ids.subspan(static_cast<std::size_t>(begin),
                         static_cast<std::size_t>(document.end - begin)),
-            std::move(origin)},
-           full);
+            std::move(origin)};
+    if (begin < used_before_) {
+      pass_over_used(run, begin);
+    }
+    append(std::move(run), full);
     begin = document.end;
   }
   if (begin != std::ssize(ids)) {
     throw std::logic_error("a token chunk has tokens that belong to no document");
   }
+  check_used(begin);
   account_.in += begin;
+  used_before_ = 0;
+}
+
+void Packer::go_on_from(std::int64_t next_batch, const TokenAccount& account) {
+  batch_.index = next_batch;
+  account_ = account;
+  used_before_ = account.out - account.in;
+}
+
+void Packer::check_used(std::int64_t tokens) const {
+  if (tokens < used_before_) {
+    throw std::runtime_error("cannot go on with batch " + std::to_string(batch_.index) + ": " +
+                             std::to_string(used_before_) +
+                             " tokens of the chunk that comes next were in batches before, but it "
+                             "has " +
+                             std::to_string(tokens) + "; the input is not what it was");
+  }
+}
+
+// Takes away what is in batches already of a document in the chunk that is read again; the document
+// begins with its token `begin`. The last one that is in a batch also begins the next row where
+// targets are shifted.
+void Packer::pass_over_used(Run& run, std::int64_t begin) {
+  const std::int64_t used = std::min(used_before_ - begin, std::ssize(run.ids));
+  const bool is_last = begin + used == used_before_;
+  const std::int64_t repeated = is_last && row_length_ > sequence_length_ ? 1 : 0;
+  const std::int64_t passed = used - repeated;
+  run.ids = run.ids.subspan(static_cast<std::size_t>(passed));
+  run.origin.document_token += passed;
+  if (repeated == 1 && run.ids.size() == 1) {
+    overlap_ = Overlap{run.ids.front(), run.origin};
+    run.ids = {};
+  }
 }
 
 void Packer::finish(std::vector<Batch>& full) {
+  check_used(0);
   if (!batch_.tokens.empty() && !drop_last_) {
     deliver(full);
   }
@@ -223,6 +261,7 @@ void Packer::deliver(std::vector<Batch>& full) {
   account_.out += batch.num_tokens - repeated;
   account_.repeated += repeated;
   account_.padded += cells - batch.num_tokens;
+  batch.account = account_;
   full.push_back(std::move(batch));
 }
 

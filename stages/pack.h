@@ -27,6 +27,8 @@ class Packer final : public BatchAssembler {
   void reuse(Batch batch) override;
   void finish(std::vector<Batch>& full) override;
   TokenAccount account() const override { return account_; }
+  bool can_resume() const override { return true; }
+  void go_on_from(std::int64_t next_batch, const TokenAccount& account) override;
 
   BatchShape shape() const { return {batch_size_, sequence_length_, row_length_}; }
 
@@ -44,6 +46,8 @@ class Packer final : public BatchAssembler {
     Segment origin;
   };
 
+  void check_used(std::int64_t tokens) const;
+  void pass_over_used(Run& run, std::int64_t begin);
   void append(Run run, std::vector<Batch>& full);
   void place(Run run, std::vector<Batch>& full);
   void place_inputs(Run& run);
@@ -63,6 +67,8 @@ class Packer final : public BatchAssembler {
   std::vector<std::int32_t> cu_seqlens_;  // likewise
   std::vector<Batch> spent_;              // for batches to come
   std::optional<Overlap> overlap_;
+  // Of the next chunk's tokens, those that an earlier run put into batches; none but at the start.
+  std::int64_t used_before_ = 0;
   TokenAccount account_;
 };
 

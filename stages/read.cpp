@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "pipeline/errors.h"
+#include "stages/content_fingerprint.h"
 #include "stages/decompressor.h"
 #include "stages/parallel_frames.h"
 #include "stages/record_cutter.h"
@@ -109,11 +111,17 @@ struct Rows {
   StageMetrics& decompress;
 };
 
+// A shard with its place in the list of all lanes' shards, from 0.
+struct LaneShard {
+  Shard shard;
+  std::int64_t index = 0;
+};
+
 // Reads its shards one after the other, with one of them open at a time.
 class Lane {
  public:
   // `width`: how many frames may be decompressed at the same time.
-  Lane(std::vector<Shard> shards,
+  Lane(std::vector<LaneShard> shards,
        const CutOptions& options,
        std::int64_t max_window,
        int width,
@@ -132,6 +140,9 @@ class Lane {
       try {
         chunk = file_ ? step(stop) : open_shard();
       } catch (const ShardError& error) {
+        if (bytes_to_pass_ > 0) {
+          throw_changed(std::string("cannot be read up to there: ") + error.what());
+        }
         chunk = cutter_.break_off(describe(error));
         close_shard();
       }
@@ -144,13 +155,45 @@ class Lane {
     return std::nullopt;
   }
 
+  LanePosition position() const {
+    if (file_) {
+      return {shards_[next_shard_ - 1].index, cutter_.position()};
+    }
+    if (next_shard_ < shards_.size()) {
+      const LaneShard& next = shards_[next_shard_];
+      return {next.index, {next.shard.name, start_.record, start_.byte_offset}};
+    }
+    return {shards_.back().index + 1, {}};
+  }
+
+  void go_on_from(const LanePosition& position) {
+    const auto found = std::find_if(shards_.begin(), shards_.end(), [&](const LaneShard& shard) {
+      return shard.index >= position.shard;
+    });
+    next_shard_ = static_cast<std::size_t>(found - shards_.begin());
+    start_ = position.place;
+  }
+
+  // As stored, of the shards that are not read, pipes not counted.
+  std::int64_t bytes_passed_over() const {
+    std::int64_t sum = 0;
+    for (std::size_t i = 0; i < next_shard_; ++i) {
+      sum += shards_[i].shard.size.value_or(0);
+    }
+    return sum;
+  }
+
  private:
   std::optional<ByteChunk> open_shard() {
     if (input_buffer_.empty()) {
       input_buffer_.resize(kStepBytes);
     }
-    const Shard& shard = shards_[next_shard_++];
-    cutter_.begin_shard(shard.name);
+    const Shard& shard = shards_[next_shard_++].shard;
+    SourcePosition begin = std::exchange(start_, {});
+    begin.shard = shard.name;
+    bytes_to_pass_ = begin.byte_offset;
+    lines_to_pass_ = begin.record - 1;
+    cutter_.begin_shard(std::move(begin));
     file_.emplace(shard);
     return std::nullopt;
   }
@@ -180,6 +223,9 @@ class Lane {
       std::rethrow_exception(read_failure_);
     }
     decompressor_->finish();
+    if (bytes_to_pass_ > 0) {
+      throw_changed("ends " + std::to_string(bytes_to_pass_) + " bytes before");
+    }
     close_shard();
     return cutter_.end_shard();
   }
@@ -190,14 +236,37 @@ class Lane {
       return false;
     }
     const BusyTimer timer(rows_.decompress.busy);
-    const auto [consumed, produced] = decompressor_->step(input_, cutter_.room());
+    std::span<char> room = cutter_.room();
+    if (bytes_to_pass_ > 0) {
+      room = room.first(std::min(room.size(), static_cast<std::size_t>(bytes_to_pass_)));
+    }
+    const auto [consumed, produced] = decompressor_->step(input_, room);
     input_.remove_prefix(consumed);
-    cutter_.add(produced);
+    if (bytes_to_pass_ > 0) {
+      pass_over(room.first(produced));
+    } else {
+      cutter_.add(produced);
+    }
     rows_.decompress.bytes_in.fetch_add(static_cast<std::int64_t>(consumed),
                                         std::memory_order_relaxed);
     rows_.decompress.bytes_out.fetch_add(static_cast<std::int64_t>(produced),
                                          std::memory_order_relaxed);
     return consumed > 0 || produced > 0;
+  }
+
+  // Text in front of where the lane goes on. There is no way to it but through what is compressed
+  // before.
+  void pass_over(std::span<const char> text) {
+    bytes_to_pass_ -= std::ssize(text);
+    lines_to_pass_ -= std::count(text.begin(), text.end(), '\n');
+    if (bytes_to_pass_ == 0 && (lines_to_pass_ != 0 || text.back() != '\n')) {
+      throw_changed("has other records before");
+    }
+  }
+
+  [[noreturn]] void throw_changed(const std::string& how) const {
+    throw std::runtime_error("the run is to go on at " + to_string(cutter_.position()) +
+                             ", but the shard " + how + ": it is not what it was");
   }
 
   void read(const std::stop_token& stop) {
@@ -253,14 +322,17 @@ class Lane {
     return reason;
   }
 
-  const std::vector<Shard> shards_;
+  const std::vector<LaneShard> shards_;
   const std::int64_t max_window_;
   const int width_;
   const Rows rows_;
   RecordCutter cutter_;
   std::size_t next_shard_ = 0;
+  SourcePosition start_;  // in the next shard
 
   // Of the open shard.
+  std::int64_t bytes_to_pass_ = 0;  // of its text, in front of where the lane goes on
+  std::int64_t lines_to_pass_ = 0;  // that end there
   std::optional<InputFile> file_;
   std::unique_ptr<Decompressor> decompressor_;  // from the first bytes on
   std::string_view input_;                      // read, not yet decompressed
@@ -280,9 +352,9 @@ class ShardReader final : public Source {
               Rows rows)
       : total_bytes_(sum_of_sizes(shards)) {
     for (std::size_t lane = 0; lane < lanes; ++lane) {
-      std::vector<Shard> own;
+      std::vector<LaneShard> own;
       for (std::size_t i = lane; i < shards.size(); i += lanes) {
-        own.push_back(shards[i]);
+        own.push_back({shards[i], static_cast<std::int64_t>(i)});
       }
       lanes_.emplace_back(std::move(own), options, max_window, width, rows);
     }
@@ -296,6 +368,18 @@ class ShardReader final : public Source {
 
   void reuse(int lane, SpareMemory spare) override {
     lanes_.at(static_cast<std::size_t>(lane)).reuse(std::move(spare));
+  }
+
+  std::optional<LanePosition> position(int lane) const override {
+    return lanes_.at(static_cast<std::size_t>(lane)).position();
+  }
+
+  void go_on_from(int lane, const LanePosition& position) override {
+    Lane& from = lanes_.at(static_cast<std::size_t>(lane));
+    from.go_on_from(position);
+    if (total_bytes_) {
+      *total_bytes_ -= from.bytes_passed_over();
+    }
   }
 
   std::optional<std::int64_t> total_bytes() const override { return total_bytes_; }
@@ -312,7 +396,7 @@ class ShardReader final : public Source {
     return sum;
   }
 
-  const std::optional<std::int64_t> total_bytes_;
+  std::optional<std::int64_t> total_bytes_;
   std::deque<Lane> lanes_;
 };
 
@@ -397,6 +481,9 @@ std::unique_ptr<Source> make_reader(const StageConfig& config, const BuildContex
       config.text("records") == "file" ? RecordDelimiter::kFile : RecordDelimiter::kLine,
       static_cast<std::size_t>(config.integer("chunk_size")),
       static_cast<std::size_t>(config.integer("max_document"))};
+  StreamFingerprint& fingerprint = context.stream.fingerprint;
+  fingerprint.erase(context.own_row.name + ".paths");
+  add_shards(list.shards, context.own_row.name, fingerprint);
   // Where threads outnumber lanes, some help to decompress a lane's frames.
   const auto width =
       static_cast<int>((context.threads + lanes - 1) / std::max<std::int64_t>(lanes, 1));

@@ -56,8 +56,8 @@ ByteBuffer copy_of(std::string_view bytes, std::size_t capacity) {
 
 }  // namespace
 
-void RecordCutter::begin_shard(std::shared_ptr<const std::string> shard) {
-  record_ = {std::move(shard), 1, 0};
+void RecordCutter::begin_shard(SourcePosition place) {
+  record_ = std::move(place);
   begin_chunk();
 }
 

@@ -25,7 +25,10 @@ class RecordCutter {
  public:
   explicit RecordCutter(const CutOptions& options) : options_(options) {}
 
-  void begin_shard(std::shared_ptr<const std::string> shard);
+  // With the record that begins at `place`, which is the shard's first or behind a chunk of it.
+  void begin_shard(SourcePosition place);
+  // Where the chunk under way begins.
+  const SourcePosition& position() const { return chunk_.position; }
   // Memory for the next chunk, which carries on what it does not need.
   void reuse(SpareMemory spare) { spare_ = std::move(spare); }
   // Where the shard's next bytes belong; never empty. Only while no chunk is complete.

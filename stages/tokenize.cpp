@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "stages/content_fingerprint.h"
+#include "stages/tokenizer/model_file.h"
 #include "stages/tokenizer/sentencepiece_tokenizer.h"
 
 namespace penstock {
@@ -76,6 +78,8 @@ InstanceFactory make_factory(const StageConfig& config, const BuildContext& cont
   std::shared_ptr<const Tokenizer> tokenizer = load_model(config, context.files);
   const Tokenize::Options options{wanted(config, "add_bos", "bos", tokenizer->bos_id()),
                                   wanted(config, "add_eos", "eos", tokenizer->eos_id())};
+  context.stream.fingerprint[context.own_row.name + ".model"] =
+      describe_content(read_model_file(config.text("model")));
   context.stream.vocabulary_size = tokenizer->vocabulary_size();
   context.stream.pad_id = tokenizer->pad_id();
   context.stream.eos_id = tokenizer->eos_id();
@@ -152,12 +156,14 @@ void register_tokenize(StageRegistry& registry) {
                        "the same ids much faster, or the fast one where it can be proved to do so "
                        "with this model (penstock inspect-model shows the proof).",
                        {"auto", "fast", "library"})
-            .or_else(std::string("auto")),
+            .or_else(std::string("auto"))
+            .without_effect_on_stream(),
         Option::bytes("cache",
                       "Memory of each thread for words that it has seen; only the fast engine has "
                       "it. It is a fixed size, whatever the input is.")
             .in_range(0, 68719476736.0)
-            .or_else(std::int64_t{16} << 20)},
+            .or_else(std::int64_t{16} << 20)
+            .without_effect_on_stream()},
        StageFactory(make_factory)});
 }
 

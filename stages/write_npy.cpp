@@ -59,6 +59,10 @@ class NpyWriter final : public Sink {
     file_.commit();
   }
 
+  std::string why_not_resumable() const override {
+    return "its file appears when a run is over, so an earlier run has left none to go on with";
+  }
+
   std::vector<Result> results() const override {
     return {{"path", file_.path()},
             {"rows", rows_},

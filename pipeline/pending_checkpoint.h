@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pipeline/stream_position.h"
+
+namespace penstock {
+
+// Writes what one sink adds to a checkpoint, as files in `folder`, which is there and its own.
+// Called once, by a thread of its own, while the run goes on and even when the sink is gone: it
+// owns what it writes. Need not sync files. Throws where it cannot.
+using CheckpointPart = std::function<void(const std::string& folder)>;
+
+// A checkpoint that is due behind a batch. It is ready when every sink is finished with the batch
+// and every sink that has a state (Sink::saves()) has added its part; a run that ends before leaves
+// it unwritten. Any thread.
+class PendingCheckpoint {
+ public:
+  struct Content {
+    StreamPosition position;
+    // With the label of the sink that each is of.
+    std::vector<std::pair<std::string, CheckpointPart>> parts;
+  };
+  // Called once, by whoever makes the checkpoint ready.
+  using Ready = std::function<void(Content)>;
+
+  // `num_parts`: how many sinks add a part.
+  PendingCheckpoint(StreamPosition position, std::size_t num_parts, Ready ready);
+
+  // The state of the sink `label` as it is right behind the batch.
+  void add(std::string label, CheckpointPart part);
+  // Every sink is finished with the batch.
+  void complete_batch();
+
+ private:
+  void finish_one(std::unique_lock<std::mutex> lock);
+
+  std::mutex mutex_;
+  // Protected by mutex_.
+  Content content_;
+  std::size_t outstanding_;  // parts, and the batch
+  Ready ready_;
+};
+
+}  // namespace penstock
