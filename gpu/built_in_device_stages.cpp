@@ -3,6 +3,7 @@
 #include "gpu/device_stage_type.h"
 #include "gpu/gemm_load.h"
 #include "gpu/lm_score.h"
+#include "gpu/lm_train.h"
 
 namespace penstock::gpu {
 
@@ -26,6 +27,12 @@ std::vector<DeviceStageType> built_in_device_stages() {
        lm_score_options(),
        make_host_lm_score,
        cuda.lm_score},
+      {"lm_train",
+       "Trains a transformer of GPT-2's architecture on every batch: loss, accuracy, norm of the "
+       "gradient, tokens a second.",
+       lm_train_options(),
+       make_host_lm_train,
+       cuda.lm_train},
   };
 }
 

@@ -9,6 +9,7 @@ struct CudaStages {
   DeviceStageFactory checksum;
   DeviceStageFactory gemm_load;
   DeviceStageFactory lm_score;
+  DeviceStageFactory lm_train;
 };
 CudaStages cuda_stages();
 

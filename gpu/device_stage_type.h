@@ -18,6 +18,7 @@ struct DeviceStageContext {
   const StreamInfo& stream;  // what is known of the tokens
   FileClaims& files;         // to tell of every file that the stage reads or writes, before it does
   std::int64_t max_in_flight = 5;  // batches whose work is enqueued and not done
+  int threads = 1;                 // of the run; must not shape what is computed
 };
 
 // Makes a device stage, on the device thread, with its device current. The config holds the options
@@ -34,7 +35,7 @@ struct DeviceStageType {
   DeviceStageFactory on_cuda;  // empty in a build without CUDA
 };
 
-// checksum, gemm_load, lm_score
+// checksum, gemm_load, lm_score, lm_train
 std::vector<DeviceStageType> built_in_device_stages();
 
 }  // namespace penstock::gpu

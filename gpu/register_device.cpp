@@ -82,7 +82,8 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
     const gpu::DeviceStageContext stage_context{*context.stream.batch_shape,
                                                 context.stream,
                                                 context.files,
-                                                2 * config.integer("slots") + 1};
+                                                2 * config.integer("slots") + 1,
+                                                context.threads};
     return make_stage(stages.at(config.text("stage")), config, stage_context, device.backend());
   };
   if (config.boolean("profile")) {

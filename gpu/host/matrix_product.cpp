@@ -1,8 +1,37 @@
 #include "gpu/host/matrix_product.h"
 
+#include <algorithm>
+
 #include <cblas.h>
 
 namespace penstock::gpu {
+namespace {
+
+// Of a block of a product.
+constexpr std::int64_t kBlockRows = 128;
+constexpr std::int64_t kBlockColumns = 256;
+
+// The factor from this row and column on.
+Factor from(const Factor& factor, std::int64_t row, std::int64_t column) {
+  const std::int64_t offset =
+      factor.is_transposed ? column * factor.stride + row : row * factor.stride + column;
+  return {factor.elements + offset, factor.stride, factor.is_transposed};
+}
+
+// Of the whole process, in which nothing else uses OpenBLAS.
+void use_one_thread() {
+  static const bool done = [] {
+    openblas_set_num_threads(1);
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
+CBLAS_TRANSPOSE transposition(const Factor& factor) {
+  return factor.is_transposed ? CblasTrans : CblasNoTrans;
+}
+
+}  // namespace
 
 void multiply_by_transpose(std::int64_t rows,
                            std::int64_t columns,
@@ -10,7 +39,7 @@ void multiply_by_transpose(std::int64_t rows,
                            const float* left,
                            const float* right,
                            float* product) {
-  openblas_set_num_threads(1);  // of the whole process, in which nothing else uses OpenBLAS
+  use_one_thread();
   cblas_sgemm(CblasRowMajor,
               CblasNoTrans,
               CblasTrans,
@@ -25,6 +54,50 @@ void multiply_by_transpose(std::int64_t rows,
               0.0F,
               product,
               static_cast<blasint>(columns));
+}
+
+void multiply(std::int64_t rows,
+              std::int64_t columns,
+              std::int64_t depth,
+              const Factor& left,
+              const Factor& right,
+              const Product& product) {
+  use_one_thread();
+  cblas_sgemm(CblasRowMajor,
+              transposition(left),
+              transposition(right),
+              static_cast<blasint>(rows),
+              static_cast<blasint>(columns),
+              static_cast<blasint>(depth),
+              1.0F,
+              left.elements,
+              static_cast<blasint>(left.stride),
+              right.elements,
+              static_cast<blasint>(right.stride),
+              product.adds ? 1.0F : 0.0F,
+              product.elements,
+              static_cast<blasint>(product.stride));
+}
+
+void multiply_in_parallel(const ParallelBlocks& parallel,
+                          std::int64_t rows,
+                          std::int64_t columns,
+                          std::int64_t depth,
+                          const Factor& left,
+                          const Factor& right,
+                          const Product& product) {
+  const std::int64_t blocks_across = (columns + kBlockColumns - 1) / kBlockColumns;
+  const std::int64_t blocks_down = (rows + kBlockRows - 1) / kBlockRows;
+  parallel.run(blocks_down * blocks_across, 1, [&](std::int64_t block, std::int64_t) {
+    const std::int64_t row = block / blocks_across * kBlockRows;
+    const std::int64_t column = block % blocks_across * kBlockColumns;
+    multiply(std::min(kBlockRows, rows - row),
+             std::min(kBlockColumns, columns - column),
+             depth,
+             from(left, row, 0),
+             from(right, 0, column),
+             {product.elements + row * product.stride + column, product.stride, product.adds});
+  });
 }
 
 }  // namespace penstock::gpu
