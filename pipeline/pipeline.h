@@ -9,6 +9,7 @@
 
 #include "pipeline/assembler.h"
 #include "pipeline/config.h"
+#include "pipeline/figures.h"
 #include "pipeline/metrics.h"
 #include "pipeline/sink.h"
 #include "pipeline/span.h"
@@ -104,6 +105,8 @@ class Pipeline {
 
   // Passes on every span from now on to `listener`, which is kept as long as the pipeline.
   void listen(std::shared_ptr<SpanListener> listener);
+  // The same for the figures that sinks tell while the run goes on.
+  void listen(std::shared_ptr<FiguresListener> listener);
 
   // Runs to the end of the input, to the first failure in stream order (thrown), or until `stop`
   // is requested (RunSummary::stopped). The calling thread is one of the `threads`.
