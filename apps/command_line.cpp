@@ -60,6 +60,10 @@ std::string summary_path_error(const std::string& path) {
   return path.empty() ? "got '', expected the path of a file, or - for standard output" : "";
 }
 
+std::string folder_error(const std::string& path) {
+  return path.empty() ? "got '', expected the path of a folder" : "";
+}
+
 std::string trace_path_error(const std::string& path) {
   if (path == "-") {
     return "got '-', but a trace cannot go to standard output; expected the path of a file";
@@ -83,6 +87,13 @@ void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
                    "ui.perfetto.dev")
       ->type_name("FILE")
       ->check(trace_path_error);
+  command
+      ->add_option("--run-folder",
+                   request.run.run_folder,
+                   "Folder that gets the history of the run as it goes on, and its summary; "
+                   "takes the place of the option run_folder")
+      ->type_name("DIR")
+      ->check(folder_error);
   command->add_flag("--quiet", request.run.quiet, "Print neither progress nor summary");
   command->footer(
       "Exit status: 0 finished, 1 failed, 2 wrong configuration, 130 stopped with Ctrl-C, "

@@ -2,9 +2,9 @@
 
 #include <cstddef>
 
-#include "apps/periodic_call.h"
 #include "apps/progress_text.h"
 #include "pipeline/pipeline.h"
+#include "report/periodic_call.h"
 
 namespace penstock {
 

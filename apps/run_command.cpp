@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <future>
 #include <memory>
@@ -29,6 +30,8 @@
 #include "pipeline/errors.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/trace_file.h"
+#include "report/run_folder.h"
+#include "report/run_recorder.h"
 
 namespace penstock {
 namespace {
@@ -68,12 +71,13 @@ class Run {
  public:
   Run(const RunOptions& options, const StageRegistry& registry)
       : options_(options), signals_([this](int signal) { give_up(signal); }) {
-    pipeline_ = std::make_unique<Pipeline>(
-        load_config(options.config_path, registry, options.overrides), registry);
+    const PipelineConfig config = load_config(options.config_path, registry, options.overrides);
+    pipeline_ = std::make_unique<Pipeline>(config, registry);
     if (!options.summary_path.empty() && !summary_is_printed()) {
       claim_output("the summary", options.summary_path);
-      summary_file_.emplace(options.summary_path);
+      summary_files_.emplace_back(options.summary_path);
     }
+    prepare_folder(options.run_folder.empty() ? config.run.text("run_folder") : options.run_folder);
     if (!options.trace_path.empty()) {
       claim_output("the trace", options.trace_path);
       trace_ = std::make_shared<TraceFile>(options.trace_path);
@@ -86,12 +90,16 @@ class Run {
     if (!options_.quiet) {
       progress_.emplace(*pipeline_);
     }
+    if (recorder_) {
+      recorder_->start();
+    }
     phase_ = Phase::kRunning;
     RunReport report = run_pipeline();
     if (phase_.exchange(Phase::kReporting) == Phase::kReporting) {
       signals_.end();  // does not return: its thread is ending the process
     }
     warn_of_trace(report);
+    end_history(report);
     const bool reported = write_report(report);
     // May wait for what a sink is still doing; the deadline of a stop holds for that too.
     pipeline_.reset();
@@ -110,6 +118,20 @@ class Run {
 
  private:
   enum class Phase { kPreparing, kRunning, kReporting };
+
+  void prepare_folder(const std::string& path) {
+    if (path.empty()) {
+      return;
+    }
+    const RunFolder folder{path};
+    make_run_folder(folder);
+    for (const std::string& name : run_folder_files()) {
+      claim_output("the run folder's", folder.file(name));
+    }
+    // Open all the while, so that two runs do not share a folder.
+    summary_files_.emplace_back(folder.file(RunFolder::kSummary));
+    recorder_.emplace(*pipeline_, folder, RunData());
+  }
 
   void claim_output(const std::string& what, const std::string& path) {
     try {
@@ -157,6 +179,7 @@ class Run {
     RunReport report = {
         RunStatus::kStopped, std::move(error), options_.config_path, started_, std::move(summary)};
     warn_of_trace(report);
+    end_history(report);
     const std::string summary_error = error_of([&] { write_summary_file(report); });
     stop_progress();
     write_standard_error(messages(report) + summary_error);
@@ -186,6 +209,17 @@ class Run {
     }
   }
 
+  void end_history(RunReport& report) {
+    if (!recorder_) {
+      return;
+    }
+    recorder_->stop();
+    const std::string problem = recorder_->problem();
+    if (!problem.empty()) {
+      report.summary.warnings.push_back(problem);
+    }
+  }
+
   // Returns what went wrong, as lines. The trace comes last: it may be large.
   std::string write_files(const RunReport& report) {
     const std::string summary_error = error_of([&] { write_summary_file(report); });
@@ -207,9 +241,9 @@ class Run {
   bool summary_is_printed() const { return options_.summary_path == "-"; }
 
   void write_summary_file(const RunReport& report) {
-    if (summary_file_) {
-      summary_file_->write(summary_json(report));
-      summary_file_->commit();
+    for (AtomicFile& file : summary_files_) {
+      file.write(summary_json(report));
+      file.commit();
     }
   }
 
@@ -231,10 +265,11 @@ class Run {
 
   const RunOptions& options_;
   std::unique_ptr<Pipeline> pipeline_;
-  std::optional<AtomicFile> summary_file_;
+  std::deque<AtomicFile> summary_files_;
   std::shared_ptr<TraceFile> trace_;  // the pipeline keeps it too
   std::chrono::system_clock::time_point started_;
   std::optional<ProgressReporter> progress_;
+  std::optional<RunRecorder> recorder_;
   std::atomic<Phase> phase_{Phase::kPreparing};  // who sets kReporting reports
   std::promise<void> reported_;
   StopSignal signals_;  // last: its thread uses the others

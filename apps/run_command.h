@@ -13,6 +13,7 @@ struct RunOptions {
   std::vector<std::string> overrides;
   std::string summary_path;  // JSON; empty: none; "-": standard output, instead of the text
   bool quiet = false;        // neither progress nor text, only errors and warnings
+  std::string run_folder;    // empty: as the configuration says
   std::string trace_path;    // time line for ui.perfetto.dev; empty: none
   // How long a report may take once the process should have ended.
   std::chrono::milliseconds report_grace{200};

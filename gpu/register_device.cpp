@@ -40,22 +40,35 @@ std::unique_ptr<gpu::DeviceStage> make_stage(const gpu::DeviceStageType& type,
   return make(config, context);
 }
 
-std::function<void(const gpu::Report&)> report_writer(const StageConfig& config,
-                                                      const BuildContext& context) {
+// Null where no file is asked for.
+std::shared_ptr<gpu::ReportFile> open_report_file(const StageConfig& config,
+                                                  const BuildContext& context) {
   std::string path = config.text("reports");
   if (path.empty()) {
-    return {};
+    return nullptr;
   }
   if (context.resume != nullptr) {
     path = continued_path(path, context.resume->position.next_batch);
   }
   try {
     context.files.add_output(path);
-    auto file = std::make_shared<gpu::ReportFile>(path);
-    return [file](const gpu::Report& report) { file->add(report); };
+    return std::make_shared<gpu::ReportFile>(path);
   } catch (const std::runtime_error& error) {
     throw config.error("reports", error.what());
   }
+}
+
+// The feeder passes reports on to the file, if there is one, and to whoever listens to the run.
+std::function<void(const gpu::Report&)> report_receiver(const StageConfig& config,
+                                                        const BuildContext& context) {
+  return [file = open_report_file(config, context),
+          &metrics = context.metrics,
+          &row = context.own_row](const gpu::Report& report) {
+    if (file) {
+      file->add(report);
+    }
+    metrics.pass_on_figures(row.name, report.num_batches, report.figures);
+  };
 }
 
 // Where what is wrong is an option of the stage's own.
@@ -96,7 +109,7 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
   }
   setup.num_slots = static_cast<int>(config.integer("slots"));
   setup.report_every = config.integer("report_every");
-  setup.on_report = report_writer(config, context);
+  setup.on_report = report_receiver(config, context);
   try {
     return std::make_unique<gpu::DeviceFeeder>(std::move(setup), context.own_row);
   } catch (const StageError& error) {

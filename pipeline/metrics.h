@@ -6,8 +6,11 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
+#include "pipeline/figures.h"
 #include "pipeline/span.h"
 
 namespace penstock {
@@ -135,8 +138,20 @@ class Metrics {
   // For spans that no clock times, such as a device's. Any thread.
   void pass_on(const Span& span) const noexcept { listeners_.pass_on(span); }
 
+  // Passes on to `listener` the figures that are told from now on. Any thread.
+  void listen(std::shared_ptr<FiguresListener> listener) {
+    figures_listeners_.add(std::move(listener));
+  }
+  // For a sink that has figures to tell while the run goes on; see FiguresListener. Any thread.
+  void pass_on_figures(std::string_view sink,
+                       std::int64_t num_batches,
+                       const std::vector<Result>& figures) const noexcept {
+    figures_listeners_.pass_on(sink, num_batches, figures);
+  }
+
  private:
   SpanListeners listeners_;  // the rows refer to it
+  FiguresListeners figures_listeners_;
   std::deque<StageMetrics> rows_;
 };
 

@@ -105,7 +105,10 @@ class Pipeline::Implementation {
     checkpoints_ = std::move(schedule);
   }
 
-  void listen(std::shared_ptr<SpanListener> listener) { metrics_.listen(std::move(listener)); }
+  template <typename Listener>
+  void listen(std::shared_ptr<Listener> listener) {
+    metrics_.listen(std::move(listener));
+  }
 
   RunSummary run(const std::stop_token& stop) {
     if (started_.exchange(true)) {
@@ -502,6 +505,10 @@ Pipeline::Pipeline(const PipelineConfig& config,
 Pipeline::~Pipeline() = default;
 
 void Pipeline::listen(std::shared_ptr<SpanListener> listener) {
+  implementation_->listen(std::move(listener));
+}
+
+void Pipeline::listen(std::shared_ptr<FiguresListener> listener) {
   implementation_->listen(std::move(listener));
 }
 

@@ -10,6 +10,7 @@
 #include "pipeline/assembler.h"
 #include "pipeline/checkpoint_schedule.h"
 #include "pipeline/config.h"
+#include "pipeline/figures.h"
 #include "pipeline/metrics.h"
 #include "pipeline/sink.h"
 #include "pipeline/span.h"
@@ -117,6 +118,8 @@ class Pipeline {
 
   // Passes on every span from now on to `listener`, which is kept as long as the pipeline.
   void listen(std::shared_ptr<SpanListener> listener);
+  // The same for the figures that sinks tell while the run goes on.
+  void listen(std::shared_ptr<FiguresListener> listener);
 
   // Makes checkpoints as `schedule` says; before the run. Throws ConfigError where a stage could
   // not go on from one.

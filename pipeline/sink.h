@@ -4,21 +4,13 @@
 #include <functional>
 #include <memory>
 #include <stdexcept>
-#include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "pipeline/batch.h"
+#include "pipeline/result.h"
 
 namespace penstock {
-
-// One figure, or a row of them, that a sink reports for the summary. NaN is a figure that is not
-// there.
-struct Result {
-  std::string name;  // snake_case
-  std::variant<std::int64_t, double, std::string, std::vector<double>> value;
-};
 
 // A Completion was destroyed unfulfilled. The error behind it, if there is one, is told instead.
 class DroppedBatch : public std::logic_error {

@@ -63,7 +63,7 @@ void judge_limit(RunSummary& summary) {
   for (const StageSummary& stage : summary.stages) {
     thread_seconds += stage.busy_seconds;
   }
-  if (summary.wall_seconds <= 0 || thread_seconds <= 0) {
+  if (summary.wall_seconds <= 0 || summary.stages.empty()) {
     return;
   }
   const StageSummary* own_thread =
@@ -81,6 +81,8 @@ void judge_limit(RunSummary& summary) {
               own_thread->name,
               "its own thread was busy " + percent(own_thread_busy) +
                   " of the time, the pipeline's threads " + percent(threads_busy));
+  } else if (thread_seconds <= 0) {
+    return;
   } else if (threads_busy >= kSaturated) {
     set_limit(summary,
               on_pool->name,

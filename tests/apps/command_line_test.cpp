@@ -129,6 +129,58 @@ TEST_F(CommandLineTest, WritesTheSummaryAsJson) {
   EXPECT_EQ(json["sinks"][0]["name"], "write_npy");
 }
 
+TEST_F(CommandLineTest, KeepsTheHistoryOfARunInAFolder) {
+  const Finished run =
+      penstock({"run", path("config.yaml"), "--set", "run_folder=" + path("runs/first")});
+  ASSERT_EQ(run.status, 0) << run.errors;
+  EXPECT_THAT(run.errors, IsEmpty());
+  const auto rows = nlohmann::json::parse(read_file(path("runs/first/metrics_history.json")));
+  ASSERT_FALSE(rows.empty());
+  EXPECT_GT(rows.back()["tokens"], 100'000);
+  const auto stretches =
+      nlohmann::json::parse(read_file(path("runs/first/occupancy_history.json")));
+  EXPECT_EQ(stretches.back()["stages"].front()["name"], "read");
+  const auto end = nlohmann::json::parse(read_file(path("runs/first/summary.json")));
+  EXPECT_EQ(end["status"], "finished");
+}
+
+TEST_F(CommandLineTest, KeepsWhatADeviceStageReports) {
+  std::ofstream(path("score.yaml")) << "pipeline:\n"
+                                       "  - read: {paths: '" PENSTOCK_SOURCE_DIR
+                                       "/data/short/*.jsonl.zst'}\n"
+                                       "  - parse\n"
+                                       "  - tokenize: {model: '" PENSTOCK_SOURCE_DIR
+                                       "/data/sample/demo_bpe_8k_bytefallback.model'}\n"
+                                       "  - pack: {batch_size: 8, sequence_length: 64}\n"
+                                       "  - device: {kind: cpu, stage: lm_score, width: 16,\n"
+                                       "             report_every: 2}\n";
+  const Finished run =
+      penstock({"run", path("score.yaml"), "--run-folder", path("run"), "--quiet"});
+  ASSERT_EQ(run.status, 0) << run.errors;
+  const auto rows = nlohmann::json::parse(read_file(path("run/metrics_history.json")));
+  ASSERT_GE(rows.size(), 2U);
+  EXPECT_EQ(rows[0]["step"], 2);
+  EXPECT_EQ(rows[1]["step"], 4);
+  EXPECT_EQ(rows[1]["tokens"], 4 * 8 * 64);
+  EXPECT_GT(rows[1]["loss"], 1);
+}
+
+TEST_F(CommandLineTest, SaysWhyAFolderCannotBeThatOfARun) {
+  std::ofstream(path("file")) << "x";
+  const Finished run = penstock({"run", path("config.yaml"), "--run-folder", path("file")});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.errors, HasSubstr("cannot make the run folder '" + path("file") + "': "));
+  fs::create_directory(path("run"));
+  const Finished output = penstock({"run",
+                                    path("config.yaml"),
+                                    "--run-folder",
+                                    path("run"),
+                                    "--set",
+                                    "write_npy.path=" + path("run/summary.json")});
+  EXPECT_EQ(output.status, 2);
+  EXPECT_THAT(output.errors, HasSubstr("the run folder's '" + path("run/summary.json") + "'"));
+}
+
 TEST_F(CommandLineTest, PrintsNothingWhenQuiet) {
   const Finished run = penstock({"run", path("config.yaml"), "--quiet"});
   EXPECT_EQ(run.status, 0);

@@ -3,7 +3,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,7 +22,7 @@ void pass_time() {
 TEST(Metrics, CountsACallThatIsUnderWay) {
   BusyClock clock;
   EXPECT_EQ(clock.total_ns(), 0);
-  std::optional<BusyTimer> timer(std::in_place, clock);
+  auto timer = std::make_unique<BusyTimer>(clock);
   pass_time();
   EXPECT_GE(clock.under_way_ns(), 100'000);
   EXPECT_GE(clock.total_ns(), 100'000);
@@ -51,6 +50,33 @@ TEST(Metrics, AddsUpOverThreads) {
   }
   EXPECT_GE(clock.total_ns(), 4 * 50 * 100'000);
   EXPECT_EQ(clock.under_way_ns(), 0);
+}
+
+// Keeps what it is told.
+class KeptFigures final : public FiguresListener {
+ public:
+  void add(std::string_view sink,
+           std::int64_t num_batches,
+           const std::vector<Result>& figures) noexcept override {
+    told_.push_back(std::string(sink) + " " + std::to_string(num_batches) + " " +
+                    figures.at(0).name);
+  }
+  const std::vector<std::string>& told() const { return told_; }
+
+ private:
+  std::vector<std::string> told_;
+};
+
+TEST(Metrics, PassesFiguresOnToAllWhoListen) {
+  Metrics metrics;
+  metrics.pass_on_figures("device", 1, {{"loss", 3.0}});
+  const auto first = std::make_shared<KeptFigures>();
+  const auto second = std::make_shared<KeptFigures>();
+  metrics.listen(first);
+  metrics.listen(second);
+  metrics.pass_on_figures("device", 2, {{"loss", 2.0}});
+  EXPECT_EQ(first->told(), std::vector<std::string>{"device 2 loss"});
+  EXPECT_EQ(second->told(), first->told());
 }
 
 // What a listener was told.

@@ -37,6 +37,11 @@ TEST(Verdict, NamesASinkWhoseOwnThreadIsBusy) {
   EXPECT_THAT(judged.limit_reason, HasSubstr("busy 98 % of the time"));
 }
 
+TEST(Verdict, NamesASinkThatIsBusyWhileNoThreadHasWork) {
+  EXPECT_EQ(summary(0, 0, 0, 0, 9.8).limiting_stage, "device");
+  EXPECT_EQ(summary(0, 0, 0, 0, 1).limiting_stage, "");
+}
+
 TEST(Verdict, NamesASinkThatWritesOnTheThreadsOfThePool) {
   const RunSummary judged = summary(1, 1, 2, 9, 0);
   EXPECT_EQ(judged.limiting_stage, "write_npy");

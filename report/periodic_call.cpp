@@ -1,4 +1,4 @@
-#include "apps/periodic_call.h"
+#include "report/periodic_call.h"
 
 #include <utility>
 

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "pipeline/pipeline.h"
+#include "report/device_clock.h"
+#include "report/figures_inbox.h"
+#include "report/run_data.h"
+
+namespace penstock {
+
+// Turns what a run tells of itself into rows. Figures of a sink give a row of metrics each, or a
+// text sample where they hold a text `predicted`. As long as there have been none, the progress of
+// the pipeline gives rows of metrics too, as often as rows of occupancy: a row for 0.2 s, in a long
+// run one for a thousandth of its time, so that a week has fewer than ten thousand. One thread.
+class HistoryBuilder {
+ public:
+  // Counts `tokens_per_batch` where a sink does not tell of tokens. The first row comes after
+  // `earlier_seconds`, which an earlier run took.
+  explicit HistoryBuilder(double tokens_per_batch = MetricsRow::kUnknown,
+                          double earlier_seconds = 0)
+      : tokens_per_batch_(tokens_per_batch), earlier_seconds_(earlier_seconds) {}
+
+  // What is new: `figures` are those that were told since the call before, `now_ns` is the time of
+  // `progress`. With `is_last` what is left of the last stretch of time becomes a row.
+  RunData add(const RunSummary& progress,
+              const std::vector<ToldFigures>& figures,
+              const DeviceClock::Reading& device,
+              std::int64_t now_ns,
+              bool is_last);
+
+ private:
+  MetricsRow row_of(const ToldFigures& told, std::int64_t now_ns);
+  MetricsRow row_of_progress() const;
+  void add_stretch(const RunSummary& progress, const DeviceClock::Reading& device, RunData& added);
+
+  const double tokens_per_batch_;
+  const double earlier_seconds_;
+  bool has_figures_ = false;
+  MetricsRow told_before_;
+  RunSummary before_;  // at the end of the last row of occupancy
+  DeviceClock::Reading device_before_;
+  // Of the last stretch of time.
+  RunSummary latest_;
+  double tokens_per_second_ = MetricsRow::kUnknown;
+  double cpu_cores_ = MetricsRow::kUnknown;
+  double gpu_busy_ = MetricsRow::kUnknown;
+  std::string limiting_stage_;
+};
+
+}  // namespace penstock
