@@ -28,6 +28,7 @@ constexpr std::size_t kBatchesPerSort = 16;
 constexpr std::size_t kMaxBatchWords = kBatchBlocks * kBlockBytes + 1;
 // Longer texts are left to the library, so that positions have 32 bits, normalized as well.
 constexpr std::size_t kMaxTextBytes = std::size_t{1} << 27;
+static_assert(kMaxTextBytes * (Charsmap::kMostGrowth + 1) <= std::size_t{1} << 32U);
 constexpr std::size_t kKeptTextBytes = std::size_t{1} << 20;
 
 template <typename Id>

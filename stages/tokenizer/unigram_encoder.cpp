@@ -25,9 +25,9 @@ constexpr std::size_t kBlockBytes = TextSplitter::kBlockBytes;
 // memory has come when it is needed, few enough to stay in the nearest cache.
 constexpr std::size_t kBatchBlocks = 16;
 constexpr std::size_t kMaxBatchWords = kBatchBlocks * kBlockBytes + 1;
-// Longer texts are left to the library: positions have 32 bits, and normalization makes texts up to
-// twenty times as long.
+// Longer texts are left to the library, so that positions have 32 bits, normalized as well.
 constexpr std::size_t kMaxTextBytes = std::size_t{1} << 27;
+static_assert(kMaxTextBytes * (Charsmap::kMostGrowth + 1) <= std::size_t{1} << 32U);
 constexpr std::size_t kKeptTextBytes = std::size_t{1} << 20;
 // Of a longer text without a cut nothing is proved: the errors of its own sums would count.
 constexpr std::size_t kMaxProvedBytes = std::size_t{1} << 16;
@@ -47,7 +47,7 @@ class UnigramEncoder final : public Encoder {
     if (text.empty()) {
       return;
     }
-    if (text.size() > kMaxTextBytes || !simdjson::validate_utf8(text.data(), text.size())) {
+    if (text.size() >= kMaxTextBytes || !simdjson::validate_utf8(text.data(), text.size())) {
       library_->encode(text, ids);
       return;
     }

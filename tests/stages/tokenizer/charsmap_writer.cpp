@@ -17,8 +17,7 @@ void append_number(std::string& bytes, std::uint32_t number) {
 
 }  // namespace
 
-CharsmapWriter::CharsmapWriter(const std::map<std::string, std::string>& rules)
-    : units_(kBlock, kValue) {
+CharsmapWriter::CharsmapWriter(const Rules& rules) : units_(kBlock, kValue) {
   const std::size_t root = add_node();
   units_[0] = unit(0, 0, root, false);
   std::map<std::string, std::size_t> nodes = {{"", root}};

@@ -11,8 +11,10 @@ namespace penstock::testing {
 // each begin of a rule: simple, large, and as valid as what the SentencePiece trainer writes.
 class CharsmapWriter {
  public:
+  using Rules = std::map<std::string, std::string>;
+
   // What the rules replace, and by what; neither has a zero byte.
-  explicit CharsmapWriter(const std::map<std::string, std::string>& rules);
+  explicit CharsmapWriter(const Rules& rules);
 
   std::string bytes() const;
 

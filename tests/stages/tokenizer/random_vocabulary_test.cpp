@@ -25,6 +25,7 @@ namespace {
 using testing::CharsmapWriter;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using Rules = CharsmapWriter::Rules;
 using testing::kControl;
 using testing::kNormal;
 using testing::kUnknown;
@@ -237,7 +238,7 @@ TEST(RandomVocabulary, FollowsARuleWhoseEndIsSeenFirst) {
     model.add_piece(text, -1, kNormal);
   }
   ModelWriter::Flags flags;
-  flags.charsmap = CharsmapWriter({{"a\xC3\xA9.", "x"}, {"\xC3\xA9.", "b"}}).bytes();
+  flags.charsmap = CharsmapWriter(Rules{{"a\xC3\xA9.", "x"}, {"\xC3\xA9.", "b"}}).bytes();
   const std::string rule = "a\xC3\xA9.";
   expect_library_ids_of(model.finish(flags),
                         {rule,
@@ -260,7 +261,7 @@ TEST(RandomVocabulary, KeepsTheSpaceOfARuleBehindAnUnknownCharacter) {
   flags.remove_extra_whitespaces = true;
   const std::string unknown = "\xD0\x95";
   const std::string rule = "\xD0\x96\xD0\x97";
-  flags.charsmap = CharsmapWriter({{rule, " a"}}).bytes();
+  flags.charsmap = CharsmapWriter(Rules{{rule, " a"}}).bytes();
   expect_library_ids_of(model.finish(flags),
                         {"a " + unknown + rule,
                          unknown + rule + "b",
