@@ -28,8 +28,8 @@ class ModelWriter {
     bool dummy_prefix = true;
     bool whitespace_as_suffix = false;
     bool remove_extra_whitespaces = false;
-    std::string charsmap;
-    std::string denormalizer_charsmap;
+    std::string charsmap = {};
+    std::string denormalizer_charsmap = {};
   };
   // A model with the pieces so far.
   std::string finish(const Flags& flags) const;
