@@ -142,6 +142,11 @@ class UnigramEncoder final : public Encoder {
         encode_other(batch_[i]);
       }
     }
+    renew_score();
+  }
+
+  // Computes the score before its bound stands for more pieces than it can.
+  void renew_score() {
     if (score_.is_due(num_ids_)) {
       score_.exact(ids_.get(), num_ids_);
     }
@@ -227,9 +232,7 @@ class UnigramEncoder final : public Encoder {
     has_unknown_ = 1;
     score_.raise_bound(UnigramScore::step_of(static_cast<double>(num_characters) *
                                              std::abs(engine_.lattice().unknown_score())));
-    if (score_.is_due(num_ids_)) {
-      score_.exact(ids_.get(), num_ids_);
-    }
+    renew_score();
   }
 
   // A long word in parts, if there are characters side by side in it as in no piece.
@@ -267,6 +270,7 @@ class UnigramEncoder final : public Encoder {
     } else {
       encode_other(word);
     }
+    renew_score();  // a word may have any number of parts
   }
 
   template <typename Table, typename Key>
@@ -324,9 +328,7 @@ class UnigramEncoder final : public Encoder {
       } else {
         encode_rounded(word.substr(0, proof.num_bytes));
       }
-      if (score_.is_due(num_ids_)) {
-        score_.exact(ids_.get(), num_ids_);
-      }
+      renew_score();
       ids += proof.num_ids;
       word.remove_prefix(proof.num_bytes);
     }
