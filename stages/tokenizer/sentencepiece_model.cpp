@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <stdexcept>
+#include <unordered_set>
 
 #include <protozero/pbf_reader.hpp>
 
@@ -255,6 +256,22 @@ std::optional<std::uint8_t> byte_of(const std::string& piece) {
   return std::nullopt;
 }
 
+// The library keeps the names of pieces that stand in texts apart from those of the others.
+void check_names(SentencePieceModel& model) {
+  std::unordered_set<std::string_view> in_texts;
+  std::unordered_set<std::string_view> others;
+  for (const Piece& piece : model.pieces) {
+    const bool is_in_texts = piece.type == PieceType::kNormal ||
+                             piece.type == PieceType::kUserDefined ||
+                             piece.type == PieceType::kUnused;
+    if (piece.text.empty()) {
+      model.oddity = "it has a piece without text";
+    } else if (!(is_in_texts ? in_texts : others).insert(piece.text).second) {
+      model.oddity = "the piece '" + piece.text + "' is there twice";
+    }
+  }
+}
+
 void find_unknown_id(SentencePieceModel& model) {
   const auto is_unknown = [](const Piece& piece) { return piece.type == PieceType::kUnknown; };
   const auto found = std::find_if(model.pieces.begin(), model.pieces.end(), is_unknown);
@@ -308,6 +325,7 @@ SentencePieceModel parse_sentencepiece_model(std::string_view bytes) {
     throw std::runtime_error(std::string("it is no protocol buffer, or it is damaged (") +
                              error.what() + ")");
   }
+  check_names(model);
   find_unknown_id(model);
   if (model.byte_fallback) {
     find_byte_ids(model);

@@ -201,17 +201,20 @@ TEST(RandomVocabulary, GivesTheLibrarysIdsOfUnigramModels) {
       [&charsmap](std::mt19937& random) { return random_unigram_model(random, charsmap); }, 20'000);
 }
 
-void expect_library_ids_of(const std::string& bytes, const std::vector<std::string>& texts) {
+void expect_library_ids_of(const std::string& bytes,
+                           const std::vector<std::string>& texts,
+                           const std::vector<std::string>& levels = simd_levels()) {
   sentencepiece::SentencePieceProcessor library;
   ASSERT_TRUE(library.LoadFromSerializedProto(bytes).ok());
-  for (const std::string& level : simd_levels()) {
+  for (const std::string& level : levels) {
     const FastEngineResult fast = make_fast_engine(parse_sentencepiece_model(bytes), level);
     ASSERT_NE(fast.engine, nullptr) << fast.refusal;
     const auto encoder = fast.engine->make_encoder(std::make_unique<NoLibrary>(), 1000);
     for (const std::string& text : texts) {
       std::vector<TokenId> ids;
       encoder->encode(text, ids);
-      EXPECT_EQ(std::vector<int>(ids.begin(), ids.end()), library.EncodeAsIds(text)) << text;
+      EXPECT_EQ(std::vector<int>(ids.begin(), ids.end()), library.EncodeAsIds(text))
+          << text.substr(0, 100);
     }
   }
 }
@@ -270,6 +273,25 @@ TEST(RandomVocabulary, KeepsTheSpaceOfARuleBehindAnUnknownCharacter) {
                          "a " + unknown + unknown + rule + unknown + " " + rule});
 }
 
+// One word, to what cuts by classes of characters: the score is added up over all its parts, and
+// the bound for it may stand for 2^18 of them.
+TEST(RandomVocabulary, AddsUpTheScoreOverTheManyPartsOfAWord) {
+  ModelWriter model;
+  model.add_piece("<unk>", 0, kUnknown);
+  for (const char* text : {"\xE2\x96\x81", "a", "b", "c", "d", "e"}) {
+    model.add_piece(text, -9, kNormal);
+  }
+  model.add_piece("ab", -1.51F, kNormal);
+  model.add_piece("cd", -3, kNormal);
+  model.add_piece("de", -3.0001F, kNormal);
+  std::mt19937 random(8);
+  std::string text;
+  while (text.size() < 1'200'000) {
+    text += random() % 100 == 0 ? "cde" : "ab";
+  }
+  expect_library_ids_of(model.finish({}), {text}, {simd_levels().front()});
+}
+
 std::string refusal(const std::string& model) {
   return make_fast_engine(parse_sentencepiece_model(model)).refusal;
 }
@@ -292,6 +314,20 @@ TEST(RandomVocabulary, IsRefusedWhereABpeModelsIdsCannotBeProved) {
               HasSubstr("zero byte"));
   EXPECT_THAT(refusal(model_with(std::string(65, 'b'), 0, kUserDefined)),
               HasSubstr("longer than 64 bytes"));
+  EXPECT_THAT(refusal(model_with(std::string(1023, 'b'), 0, kNormal)), IsEmpty());
+  EXPECT_THAT(refusal(model_with(std::string(1024, 'b'), 0, kNormal)),
+              HasSubstr("1024 bytes, more than 1023, and what it is merged from takes too long"));
+}
+
+// Each piece is short enough, but all of them would take minutes.
+TEST(RandomVocabulary, IsRefusedWhereABpeModelsPiecesAreTooLongInAll) {
+  SentencePieceModel model;
+  model.type = SentencePieceType::kBpe;
+  model.pieces.push_back({"<unk>", 0, PieceType::kUnknown});
+  for (int i = 0; i < 2200; ++i) {
+    model.pieces.push_back({std::string(1000, 'b') + std::to_string(i), 0, PieceType::kNormal});
+  }
+  EXPECT_THAT(make_fast_engine(model).refusal, HasSubstr("its pieces are so long"));
 }
 
 TEST(RandomVocabulary, IsRefusedWhereAUnigramModelsIdsCannotBeProved) {

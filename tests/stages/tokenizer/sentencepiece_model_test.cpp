@@ -148,6 +148,10 @@ TEST(SentencePieceModel, SaysWhatIsOddAboutAModel) {
   EXPECT_THAT(oddity(model_of({piece("a", 1)})), HasSubstr("no piece stands for"));
   EXPECT_THAT(oddity(model_of({piece("a", 99), piece("<unk>", 2)})),
               HasSubstr("a piece has the unknown type 99"));
+  EXPECT_THAT(oddity(model_of({piece("", 1), piece("<unk>", 2)})), HasSubstr("without text"));
+  EXPECT_THAT(oddity(model_of({piece("a", 1), piece("<unk>", 2), piece("a", 4)})),
+              HasSubstr("the piece 'a' is there twice"));
+  EXPECT_THAT(oddity(model_of({piece("a", 1), piece("<unk>", 2), piece("a", 3)})), IsEmpty());
   std::string trainer;
   protozero::pbf_writer(trainer).add_enum(3, 17);
   std::string bytes = model_of({piece("<unk>", 2)});
