@@ -38,7 +38,8 @@ class BpeEncoder final : public Encoder {
       : engine_(engine),
         library_(std::move(library)),
         loops_(std::get<WordLoops<Id>>(engine.kernels().loops)),
-        merger_(engine.vocabulary(), engine.kernels()),
+        merger_(
+            engine.vocabulary(), engine.kernels(), engine.long_words(), FastEngine::kLongWordBytes),
         words_(cache_bytes - cache_bytes / 4),
         long_words_(cache_bytes / 16 * 3),
         longer_words_(cache_bytes / 16) {}
@@ -63,6 +64,8 @@ class BpeEncoder final : public Encoder {
     }
     if (buffer_.capacity() > kKeptTextBytes) {
       buffer_ = ByteBuffer();
+      new_ids_ = std::vector<TokenId>();
+      merger_.forget_result();
     }
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <mutex>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -82,6 +83,7 @@ class UnigramEncoder final : public Encoder {
       buffer_ = ByteBuffer();
       ids_.reset();
       capacity_ = 0;
+      symbols_ = std::vector<RareSymbols::Place>();
     }
   }
 
@@ -305,8 +307,22 @@ class UnigramEncoder final : public Encoder {
   }
 
   void encode_uncached(std::string_view word) {
+    if (word.size() > FastEngine::kLongWordBytes) {
+      const std::lock_guard turn(engine_.long_words());
+      find_path(word);
+      use_path(word);
+      give_back_work_space();
+      return;
+    }
     find_path(word);
     use_path(word);
+  }
+
+  void give_back_work_space() {
+    workspace_ = UnigramLattice::Workspace();
+    path_ = std::vector<TokenId>();
+    proofs_ = std::vector<UnigramLattice::Proof>();
+    rounded_path_ = std::vector<TokenId>();
   }
 
   void find_path(std::string_view word) {
