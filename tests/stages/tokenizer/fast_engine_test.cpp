@@ -290,5 +290,20 @@ TEST(FastEngine, GivesTheLibrarysIdsForOtherModelsAndCorpora) {
   }
 }
 
+// As many as there is time for, at every level.
+TEST(FastEngine, GivesTheLibrarysIdsForAnyNumberOfHardTexts) {
+  const char* const data = std::getenv("PENSTOCK_TEST_DATA");    // NOLINT(concurrency-mt-unsafe)
+  const char* const count = std::getenv("PENSTOCK_HARD_TEXTS");  // NOLINT(concurrency-mt-unsafe)
+  if (data == nullptr || count == nullptr) {
+    GTEST_SKIP() << "needs the number of texts for each model in PENSTOCK_HARD_TEXTS and models "
+                    "under the folder that PENSTOCK_TEST_DATA names";
+  }
+  for (const char* folder : {"models/production", "models/test", "models/trained"}) {
+    for (const std::string& model : files_in(fs::path(data) / folder, ".model")) {
+      expect_library_ids(model, hard_texts(parse_file(model), std::stoul(count)));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace penstock
