@@ -23,15 +23,19 @@
 #include "apps/standard_streams.h"
 #include "apps/validate_command.h"
 #include "apps/version.h"
+#include "pipeline/config.h"
 #include "pipeline/errors.h"
 #include "pipeline/option.h"
+#include "pipeline/plugin_loader.h"
 
 namespace penstock {
 namespace {
 
 // What the command line asks for: options of the chosen command, and the command itself.
 struct Request {
-  RunOptions run;  // config path and overrides are those of every command
+  StageRegistry registry;            // built-in stages; when a command runs, those of plug-ins too
+  std::vector<std::string> plugins;  // beside those of the configuration
+  RunOptions run;                    // config path and overrides are those of every command
   std::string stage;
   bool markdown = false;
   std::string graph_format = "mermaid";
@@ -41,6 +45,31 @@ struct Request {
   std::string bench_capture;
   std::function<int()> command;
 };
+
+void add_plugins(CLI::App& command, Request& request) {
+  command
+      .add_option("--plugin",
+                  request.plugins,
+                  "Take stages from a shared library too, beside those that the configuration "
+                  "names; can be given many times")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+}
+
+// What the command is to do, with the stages of all plug-ins.
+void set_command(CLI::App& command, Request& request, std::function<int()> execute) {
+  command.callback([&request, execute = std::move(execute)] {
+    request.command = [&request, execute] {
+      for (const std::string& plugin : request.plugins) {
+        load_plugin(plugin, "", request.registry);
+      }
+      if (!request.run.config_path.empty()) {
+        load_plugins(request.run.config_path, request.registry, request.run.overrides);
+      }
+      return execute();
+    };
+  });
+}
 
 void add_config(CLI::App& command, Request& request) {
   command.add_option("CONFIG", request.run.config_path, "Configuration file (YAML)")
@@ -53,6 +82,7 @@ void add_config(CLI::App& command, Request& request) {
                   "sink[1].path=y where a stage stands more than once; can be given many times")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
+  add_plugins(command, request);
 }
 
 // Why a summary cannot be written to the path; nothing where it can.
@@ -67,7 +97,7 @@ std::string trace_path_error(const std::string& path) {
   return path.empty() ? "got '', expected the path of a file" : "";
 }
 
-void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
+void add_run(CLI::App& app, Request& request) {
   CLI::App* command = app.add_subcommand("run", "Run a pipeline to the end of its input");
   add_config(*command, request);
   command
@@ -91,10 +121,10 @@ void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
       "  penstock run configs/quickstart.yaml\n"
       "  penstock run my.yaml --set read.paths='data/*.jsonl.zst' --set threads=8\n"
       "  zstd -dc shard.jsonl.zst | penstock run my.yaml --set read.paths=- --summary run.json");
-  command->callback([&] { request.command = [&] { return run_command(request.run, registry); }; });
+  set_command(*command, request, [&] { return run_command(request.run, request.registry); });
 }
 
-void add_validate(CLI::App& app, Request& request, const StageRegistry& registry) {
+void add_validate(CLI::App& app, Request& request) {
   CLI::App* command = app.add_subcommand(
       "validate", "Check a configuration, and the files and models it names, without running it");
   add_config(*command, request);
@@ -102,37 +132,35 @@ void add_validate(CLI::App& app, Request& request, const StageRegistry& registry
       "Examples:\n"
       "  penstock validate my.yaml\n"
       "  penstock validate my.yaml --set tokenize.model=other.model");
-  command->callback([&] {
-    request.command = [&] {
-      return validate_command(request.run.config_path, request.run.overrides, registry);
-    };
+  set_command(*command, request, [&] {
+    return validate_command(request.run.config_path, request.run.overrides, request.registry);
   });
 }
 
-void add_stages(CLI::App& app, Request& request, const StageRegistry& registry) {
+void add_stages(CLI::App& app, Request& request) {
   CLI::App* command =
       app.add_subcommand("stages", "List the stages, or show the options of one of them");
   CLI::Option* name = command->add_option("NAME", request.stage, "Stage to show");
   command
       ->add_flag("--markdown", request.markdown, "Print the whole configuration reference instead")
       ->excludes(name);
+  add_plugins(*command, request);
   command->footer(
       "Examples:\n"
       "  penstock stages\n"
       "  penstock stages tokenize\n"
+      "  penstock stages --plugin ./libmystage.so mystage\n"
       "  penstock stages --markdown > docs/configuration.md");
-  command->callback([&] {
-    request.command = [&] {
-      if (request.markdown) {
-        return configuration_reference_command(registry);
-      }
-      return request.stage.empty() ? list_stages_command(registry)
-                                   : describe_stage_command(request.stage, registry);
-    };
+  set_command(*command, request, [&] {
+    if (request.markdown) {
+      return configuration_reference_command(request.registry);
+    }
+    return request.stage.empty() ? list_stages_command(request.registry)
+                                 : describe_stage_command(request.stage, request.registry);
   });
 }
 
-void add_graph(CLI::App& app, Request& request, const StageRegistry& registry) {
+void add_graph(CLI::App& app, Request& request) {
   CLI::App* command = app.add_subcommand("graph", "Print the graph that a configuration builds");
   add_config(*command, request);
   command->add_option("--format", request.graph_format, "Language of the graph")
@@ -142,15 +170,13 @@ void add_graph(CLI::App& app, Request& request, const StageRegistry& registry) {
       "Examples:\n"
       "  penstock graph my.yaml\n"
       "  penstock graph my.yaml --format dot | dot -Tsvg > graph.svg");
-  command->callback([&] {
-    request.command = [&] {
-      return graph_command(
-          request.run.config_path, request.run.overrides, request.graph_format, registry);
-    };
+  set_command(*command, request, [&] {
+    return graph_command(
+        request.run.config_path, request.run.overrides, request.graph_format, request.registry);
   });
 }
 
-void add_inspect(CLI::App& app, Request& request, const StageRegistry& registry) {
+void add_inspect(CLI::App& app, Request& request) {
   CLI::App* command = app.add_subcommand(
       "inspect",
       "Show the first rows of a pipeline's output: ids, text, and where each document came from; "
@@ -164,11 +190,9 @@ void add_inspect(CLI::App& app, Request& request, const StageRegistry& registry)
       "Examples:\n"
       "  penstock inspect my.yaml\n"
       "  penstock inspect my.yaml --rows 10 --set pack.sequence_length=64");
-  command->callback([&] {
-    request.command = [&] {
-      return inspect_command(
-          request.run.config_path, request.run.overrides, request.inspect_rows, registry);
-    };
+  set_command(*command, request, [&] {
+    return inspect_command(
+        request.run.config_path, request.run.overrides, request.inspect_rows, request.registry);
   });
 }
 
@@ -192,7 +216,7 @@ std::string capture_error(const std::string& text) {
                                            : "got '" + text + "', expected a size such as 64MiB";
 }
 
-void add_bench(CLI::App& app, Request& request, const StageRegistry& registry) {
+void add_bench(CLI::App& app, Request& request) {
   CLI::App* command = app.add_subcommand(
       "bench",
       "Measure how fast a pipeline is, how fast it could be, and what limits it: each stage alone "
@@ -244,13 +268,11 @@ void add_bench(CLI::App& app, Request& request, const StageRegistry& registry) {
       "  penstock bench my.yaml\n"
       "  penstock bench my.yaml --threads 1,8 --seconds 120 --json bench.json\n"
       "  penstock bench my.yaml --set read.lanes=8 --set tokenize.model=other.model");
-  command->callback([&] {
-    request.command = [&] {
-      request.bench.config_path = request.run.config_path;
-      request.bench.overrides = request.run.overrides;
-      request.bench.capture_bytes = parse_bytes(request.bench_capture).value_or(0);
-      return bench_command(request.bench, registry);
-    };
+  set_command(*command, request, [&] {
+    request.bench.config_path = request.run.config_path;
+    request.bench.overrides = request.run.overrides;
+    request.bench.capture_bytes = parse_bytes(request.bench_capture).value_or(0);
+    return bench_command(request.bench, request.registry);
   });
 }
 
@@ -275,6 +297,7 @@ void set_up_log() {
 
 int parse_and_run(int argc, const char* const* argv, const StageRegistry& registry) {
   Request request;
+  request.registry = registry;
   CLI::App app(
       "Feeds language-model training from raw text shards: reads, parses, tokenizes and "
       "packs them into token batches.",
@@ -287,13 +310,13 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
       "  penstock run configs/quickstart.yaml\n"
       "  penstock inspect configs/quickstart.yaml --rows 2\n"
       "  penstock stages tokenize");
-  add_run(app, request, registry);
-  add_validate(app, request, registry);
-  add_inspect(app, request, registry);
+  add_run(app, request);
+  add_validate(app, request);
+  add_inspect(app, request);
   add_inspect_model(app, request);
-  add_bench(app, request, registry);
-  add_graph(app, request, registry);
-  add_stages(app, request, registry);
+  add_bench(app, request);
+  add_graph(app, request);
+  add_stages(app, request);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -318,6 +341,9 @@ int run_command_line(int argc, const char* const* argv, const StageRegistry& reg
     write_standard_error(std::string(error.what()) + '\n');
     return kExitUsage;
   } catch (const FileError& error) {
+    write_standard_error("penstock: " + full_message(error) + '\n');
+    return kExitUsage;
+  } catch (const PluginError& error) {
     write_standard_error("penstock: " + full_message(error) + '\n');
     return kExitUsage;
   } catch (const std::exception& error) {
