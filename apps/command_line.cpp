@@ -18,6 +18,8 @@
 #include "apps/graph_command.h"
 #include "apps/inspect_command.h"
 #include "apps/inspect_model_command.h"
+#include "apps/new_stage_command.h"
+#include "apps/new_stage_files.h"
 #include "apps/run_command.h"
 #include "apps/stages_command.h"
 #include "apps/standard_streams.h"
@@ -41,6 +43,8 @@ struct Request {
   std::string graph_format = "mermaid";
   std::int64_t inspect_rows = 3;
   std::string model_path;
+  std::string new_stage;
+  std::string new_stage_kind = "document";
   BenchOptions bench;  // config path and overrides are in `run`
   std::string bench_capture;
   std::function<int()> command;
@@ -276,6 +280,27 @@ void add_bench(CLI::App& app, Request& request) {
   });
 }
 
+void add_new_stage(CLI::App& app, Request& request) {
+  CLI::App* command = app.add_subcommand("new-stage",
+                                         "Write a project for a stage of your own: how to build "
+                                         "it, the stage, a test, a configuration");
+  command->add_option("NAME", request.new_stage, "Name of the stage and of the new folder")
+      ->type_name("")
+      ->required();
+  command->add_option("--kind", request.new_stage_kind, "What the stage takes and gives")
+      ->check(CLI::IsMember(new_stage_kinds()))
+      ->capture_default_str();
+  add_plugins(*command, request);
+  command->footer(
+      "docs/writing-a-stage.md explains the kinds.\n\n"
+      "Examples:\n"
+      "  penstock new-stage word_count\n"
+      "  penstock new-stage histogram --kind device");
+  set_command(*command, request, [&] {
+    return new_stage_command(request.new_stage, request.new_stage_kind, request.registry);
+  });
+}
+
 // Prints help, version or what is wrong with the command line.
 int report(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream output;
@@ -317,6 +342,7 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
   add_bench(app, request);
   add_graph(app, request);
   add_stages(app, request);
+  add_new_stage(app, request);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
