@@ -14,10 +14,13 @@
 #include <spdlog/spdlog.h>
 
 #include "apps/bench_command.h"
+#include "apps/command_description.h"
+#include "apps/completion_text.h"
 #include "apps/exit_status.h"
 #include "apps/graph_command.h"
 #include "apps/inspect_command.h"
 #include "apps/inspect_model_command.h"
+#include "apps/man_page.h"
 #include "apps/new_stage_command.h"
 #include "apps/new_stage_files.h"
 #include "apps/run_command.h"
@@ -45,6 +48,7 @@ struct Request {
   std::string model_path;
   std::string new_stage;
   std::string new_stage_kind = "document";
+  std::string shell;
   BenchOptions bench;  // config path and overrides are in `run`
   std::string bench_capture;
   std::function<int()> command;
@@ -301,6 +305,78 @@ void add_new_stage(CLI::App& app, Request& request) {
   });
 }
 
+// "TEXT:{mermaid,dot}" -> mermaid, dot: CLI11 tells of a set of values in no other way.
+std::vector<std::string> choices_in(const std::string& type) {
+  const std::size_t begin = type.find('{');
+  const std::size_t end = type.find('}');
+  std::vector<std::string> choices;
+  if (begin != std::string::npos && end != std::string::npos) {
+    choices = CLI::detail::split(type.substr(begin + 1, end - begin - 1), ',');
+  }
+  return choices;
+}
+
+ArgumentDescription describe(const CLI::Option& option) {
+  ArgumentDescription description;
+  const std::string type = option.get_type_name();
+  description.is_positional = option.nonpositional() ? false : option.get_positional();
+  description.is_required = option.get_required();
+  description.name =
+      description.is_positional ? option.get_name(true) : "--" + option.get_lnames()[0];
+  description.summary = option.get_description();
+  description.choices = choices_in(type);
+  if (option.get_items_expected_max() > 0 && !description.is_positional) {
+    description.value = description.choices.empty() ? type : "VALUE";
+  }
+  description.takes_file =
+      type == "FILE" || description.name == "CONFIG" || description.name == "MODEL";
+  return description;
+}
+
+// Without what is hidden from help.
+CommandDescription describe(const CLI::App& app) {
+  CommandDescription description{app.get_name(), app.get_description(), app.get_footer(), {}, {}};
+  for (const CLI::Option* option : app.get_options()) {
+    description.arguments.push_back(describe(*option));
+  }
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (!command->get_group().empty()) {
+      description.commands.push_back(describe(*command));
+    }
+  }
+  return description;
+}
+
+void add_completion(CLI::App& app, Request& request) {
+  CLI::App* command =
+      app.add_subcommand("completion", "Print what a shell completes 'penstock' with");
+  command->add_option("SHELL", request.shell, "Which shell")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->required();
+  command->footer(
+      "Where penstock is installed in /usr, it is there already.\n\n"
+      "Examples:\n"
+      "  source <(penstock completion bash)\n"
+      "  penstock completion zsh > ~/.zfunc/_penstock\n"
+      "  penstock completion fish > ~/.config/fish/completions/penstock.fish");
+  set_command(*command, request, [&app, &request] {
+    const CommandDescription program = describe(app);
+    write_standard_output(request.shell == "bash"  ? bash_completion(program)
+                          : request.shell == "zsh" ? zsh_completion(program)
+                                                   : fish_completion(program));
+    return kExitSuccess;
+  });
+}
+
+// For the build.
+void add_man_page(CLI::App& app, Request& request) {
+  CLI::App* command = app.add_subcommand("man-page", "Print the page for man")->group("");
+  set_command(*command, request, [&app] {
+    write_standard_output(man_page(describe(app), version()));
+    return kExitSuccess;
+  });
+}
+
 // Prints help, version or what is wrong with the command line.
 int report(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream output;
@@ -327,7 +403,7 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
       "Feeds language-model training from raw text shards: reads, parses, tokenizes and "
       "packs them into token batches.",
       "penstock");
-  app.set_version_flag("--version", std::string("penstock ") + version());
+  app.set_version_flag("--version", version_text, "Print the versions of everything and exit");
   app.require_subcommand(0, 1);
   app.footer(
       "'penstock COMMAND --help' explains a command.\n\n"
@@ -343,6 +419,8 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
   add_graph(app, request);
   add_stages(app, request);
   add_new_stage(app, request);
+  add_completion(app, request);
+  add_man_page(app, request);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
