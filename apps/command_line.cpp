@@ -14,33 +14,70 @@
 #include <spdlog/spdlog.h>
 
 #include "apps/bench_command.h"
+#include "apps/command_description.h"
+#include "apps/completion_text.h"
 #include "apps/exit_status.h"
 #include "apps/graph_command.h"
 #include "apps/inspect_command.h"
 #include "apps/inspect_model_command.h"
+#include "apps/man_page.h"
+#include "apps/new_stage_command.h"
+#include "apps/new_stage_files.h"
 #include "apps/run_command.h"
 #include "apps/stages_command.h"
 #include "apps/standard_streams.h"
 #include "apps/validate_command.h"
 #include "apps/version.h"
+#include "pipeline/config.h"
 #include "pipeline/errors.h"
 #include "pipeline/option.h"
+#include "pipeline/plugin_loader.h"
 
 namespace penstock {
 namespace {
 
 // What the command line asks for: options of the chosen command, and the command itself.
 struct Request {
-  RunOptions run;  // config path and overrides are those of every command
+  StageRegistry registry;            // built-in stages; when a command runs, those of plug-ins too
+  std::vector<std::string> plugins;  // beside those of the configuration
+  RunOptions run;                    // config path and overrides are those of every command
   std::string stage;
   bool markdown = false;
   std::string graph_format = "mermaid";
   std::int64_t inspect_rows = 3;
   std::string model_path;
+  std::string new_stage;
+  std::string new_stage_kind = "document";
+  std::string shell;
   BenchOptions bench;  // config path and overrides are in `run`
   std::string bench_capture;
   std::function<int()> command;
 };
+
+void add_plugins(CLI::App& command, Request& request) {
+  command
+      .add_option("--plugin",
+                  request.plugins,
+                  "Take stages from a shared library too, beside those that the configuration "
+                  "names; can be given many times")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+}
+
+// What the command is to do, with the stages of all plug-ins.
+void set_command(CLI::App& command, Request& request, std::function<int()> execute) {
+  command.callback([&request, execute = std::move(execute)] {
+    request.command = [&request, execute] {
+      for (const std::string& plugin : request.plugins) {
+        load_plugin(plugin, "", request.registry);
+      }
+      if (!request.run.config_path.empty()) {
+        load_plugins(request.run.config_path, request.registry, request.run.overrides);
+      }
+      return execute();
+    };
+  });
+}
 
 void add_config(CLI::App& command, Request& request) {
   command.add_option("CONFIG", request.run.config_path, "Configuration file (YAML)")
@@ -53,6 +90,7 @@ void add_config(CLI::App& command, Request& request) {
                   "sink[1].path=y where a stage stands more than once; can be given many times")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
+  add_plugins(command, request);
 }
 
 // Why a summary cannot be written to the path; nothing where it can.
@@ -71,7 +109,7 @@ std::string trace_path_error(const std::string& path) {
   return path.empty() ? "got '', expected the path of a file" : "";
 }
 
-void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
+void add_run(CLI::App& app, Request& request) {
   CLI::App* command = app.add_subcommand("run", "Run a pipeline to the end of its input");
   add_config(*command, request);
   command
@@ -102,10 +140,10 @@ void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
       "  penstock run configs/quickstart.yaml\n"
       "  penstock run my.yaml --set read.paths='data/*.jsonl.zst' --set threads=8\n"
       "  zstd -dc shard.jsonl.zst | penstock run my.yaml --set read.paths=- --summary run.json");
-  command->callback([&] { request.command = [&] { return run_command(request.run, registry); }; });
+  set_command(*command, request, [&] { return run_command(request.run, request.registry); });
 }
 
-void add_validate(CLI::App& app, Request& request, const StageRegistry& registry) {
+void add_validate(CLI::App& app, Request& request) {
   CLI::App* command = app.add_subcommand(
       "validate", "Check a configuration, and the files and models it names, without running it");
   add_config(*command, request);
@@ -113,37 +151,35 @@ void add_validate(CLI::App& app, Request& request, const StageRegistry& registry
       "Examples:\n"
       "  penstock validate my.yaml\n"
       "  penstock validate my.yaml --set tokenize.model=other.model");
-  command->callback([&] {
-    request.command = [&] {
-      return validate_command(request.run.config_path, request.run.overrides, registry);
-    };
+  set_command(*command, request, [&] {
+    return validate_command(request.run.config_path, request.run.overrides, request.registry);
   });
 }
 
-void add_stages(CLI::App& app, Request& request, const StageRegistry& registry) {
+void add_stages(CLI::App& app, Request& request) {
   CLI::App* command =
       app.add_subcommand("stages", "List the stages, or show the options of one of them");
   CLI::Option* name = command->add_option("NAME", request.stage, "Stage to show");
   command
       ->add_flag("--markdown", request.markdown, "Print the whole configuration reference instead")
       ->excludes(name);
+  add_plugins(*command, request);
   command->footer(
       "Examples:\n"
       "  penstock stages\n"
       "  penstock stages tokenize\n"
+      "  penstock stages --plugin ./libmystage.so mystage\n"
       "  penstock stages --markdown > docs/configuration.md");
-  command->callback([&] {
-    request.command = [&] {
-      if (request.markdown) {
-        return configuration_reference_command(registry);
-      }
-      return request.stage.empty() ? list_stages_command(registry)
-                                   : describe_stage_command(request.stage, registry);
-    };
+  set_command(*command, request, [&] {
+    if (request.markdown) {
+      return configuration_reference_command(request.registry);
+    }
+    return request.stage.empty() ? list_stages_command(request.registry)
+                                 : describe_stage_command(request.stage, request.registry);
   });
 }
 
-void add_graph(CLI::App& app, Request& request, const StageRegistry& registry) {
+void add_graph(CLI::App& app, Request& request) {
   CLI::App* command = app.add_subcommand("graph", "Print the graph that a configuration builds");
   add_config(*command, request);
   command->add_option("--format", request.graph_format, "Language of the graph")
@@ -153,15 +189,13 @@ void add_graph(CLI::App& app, Request& request, const StageRegistry& registry) {
       "Examples:\n"
       "  penstock graph my.yaml\n"
       "  penstock graph my.yaml --format dot | dot -Tsvg > graph.svg");
-  command->callback([&] {
-    request.command = [&] {
-      return graph_command(
-          request.run.config_path, request.run.overrides, request.graph_format, registry);
-    };
+  set_command(*command, request, [&] {
+    return graph_command(
+        request.run.config_path, request.run.overrides, request.graph_format, request.registry);
   });
 }
 
-void add_inspect(CLI::App& app, Request& request, const StageRegistry& registry) {
+void add_inspect(CLI::App& app, Request& request) {
   CLI::App* command = app.add_subcommand(
       "inspect",
       "Show the first rows of a pipeline's output: ids, text, and where each document came from; "
@@ -175,11 +209,9 @@ void add_inspect(CLI::App& app, Request& request, const StageRegistry& registry)
       "Examples:\n"
       "  penstock inspect my.yaml\n"
       "  penstock inspect my.yaml --rows 10 --set pack.sequence_length=64");
-  command->callback([&] {
-    request.command = [&] {
-      return inspect_command(
-          request.run.config_path, request.run.overrides, request.inspect_rows, registry);
-    };
+  set_command(*command, request, [&] {
+    return inspect_command(
+        request.run.config_path, request.run.overrides, request.inspect_rows, request.registry);
   });
 }
 
@@ -203,7 +235,7 @@ std::string capture_error(const std::string& text) {
                                            : "got '" + text + "', expected a size such as 64MiB";
 }
 
-void add_bench(CLI::App& app, Request& request, const StageRegistry& registry) {
+void add_bench(CLI::App& app, Request& request) {
   CLI::App* command = app.add_subcommand(
       "bench",
       "Measure how fast a pipeline is, how fast it could be, and what limits it: each stage alone "
@@ -255,13 +287,104 @@ void add_bench(CLI::App& app, Request& request, const StageRegistry& registry) {
       "  penstock bench my.yaml\n"
       "  penstock bench my.yaml --threads 1,8 --seconds 120 --json bench.json\n"
       "  penstock bench my.yaml --set read.lanes=8 --set tokenize.model=other.model");
-  command->callback([&] {
-    request.command = [&] {
-      request.bench.config_path = request.run.config_path;
-      request.bench.overrides = request.run.overrides;
-      request.bench.capture_bytes = parse_bytes(request.bench_capture).value_or(0);
-      return bench_command(request.bench, registry);
-    };
+  set_command(*command, request, [&] {
+    request.bench.config_path = request.run.config_path;
+    request.bench.overrides = request.run.overrides;
+    request.bench.capture_bytes = parse_bytes(request.bench_capture).value_or(0);
+    return bench_command(request.bench, request.registry);
+  });
+}
+
+void add_new_stage(CLI::App& app, Request& request) {
+  CLI::App* command = app.add_subcommand("new-stage",
+                                         "Write a project for a stage of your own: how to build "
+                                         "it, the stage, a test, a configuration");
+  command->add_option("NAME", request.new_stage, "Name of the stage and of the new folder")
+      ->type_name("")
+      ->required();
+  command->add_option("--kind", request.new_stage_kind, "What the stage takes and gives")
+      ->check(CLI::IsMember(new_stage_kinds()))
+      ->capture_default_str();
+  add_plugins(*command, request);
+  command->footer(
+      "docs/writing-a-stage.md explains the kinds.\n\n"
+      "Examples:\n"
+      "  penstock new-stage word_count\n"
+      "  penstock new-stage histogram --kind device");
+  set_command(*command, request, [&] {
+    return new_stage_command(request.new_stage, request.new_stage_kind, request.registry);
+  });
+}
+
+// "TEXT:{mermaid,dot}" -> mermaid, dot: CLI11 tells of a set of values in no other way.
+std::vector<std::string> choices_in(const std::string& type) {
+  const std::size_t begin = type.find('{');
+  const std::size_t end = type.find('}');
+  std::vector<std::string> choices;
+  if (begin != std::string::npos && end != std::string::npos) {
+    choices = CLI::detail::split(type.substr(begin + 1, end - begin - 1), ',');
+  }
+  return choices;
+}
+
+ArgumentDescription describe(const CLI::Option& option) {
+  ArgumentDescription description;
+  const std::string type = option.get_type_name();
+  description.is_positional = option.nonpositional() ? false : option.get_positional();
+  description.is_required = option.get_required();
+  description.name =
+      description.is_positional ? option.get_name(true) : "--" + option.get_lnames()[0];
+  description.summary = option.get_description();
+  description.choices = choices_in(type);
+  if (option.get_items_expected_max() > 0 && !description.is_positional) {
+    description.value = description.choices.empty() ? type : "VALUE";
+  }
+  description.takes_file =
+      type == "FILE" || description.name == "CONFIG" || description.name == "MODEL";
+  return description;
+}
+
+// Without what is hidden from help.
+CommandDescription describe(const CLI::App& app) {
+  CommandDescription description{app.get_name(), app.get_description(), app.get_footer(), {}, {}};
+  for (const CLI::Option* option : app.get_options()) {
+    description.arguments.push_back(describe(*option));
+  }
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (!command->get_group().empty()) {
+      description.commands.push_back(describe(*command));
+    }
+  }
+  return description;
+}
+
+void add_completion(CLI::App& app, Request& request) {
+  CLI::App* command =
+      app.add_subcommand("completion", "Print what a shell completes 'penstock' with");
+  command->add_option("SHELL", request.shell, "Which shell")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->required();
+  command->footer(
+      "Where penstock is installed in /usr, it is there already.\n\n"
+      "Examples:\n"
+      "  source <(penstock completion bash)\n"
+      "  penstock completion zsh > ~/.zfunc/_penstock\n"
+      "  penstock completion fish > ~/.config/fish/completions/penstock.fish");
+  set_command(*command, request, [&app, &request] {
+    const CommandDescription program = describe(app);
+    write_standard_output(request.shell == "bash"  ? bash_completion(program)
+                          : request.shell == "zsh" ? zsh_completion(program)
+                                                   : fish_completion(program));
+    return kExitSuccess;
+  });
+}
+
+// For the build.
+void add_man_page(CLI::App& app, Request& request) {
+  CLI::App* command = app.add_subcommand("man-page", "Print the page for man")->group("");
+  set_command(*command, request, [&app] {
+    write_standard_output(man_page(describe(app), version()));
+    return kExitSuccess;
   });
 }
 
@@ -286,11 +409,12 @@ void set_up_log() {
 
 int parse_and_run(int argc, const char* const* argv, const StageRegistry& registry) {
   Request request;
+  request.registry = registry;
   CLI::App app(
       "Feeds language-model training from raw text shards: reads, parses, tokenizes and "
       "packs them into token batches.",
       "penstock");
-  app.set_version_flag("--version", std::string("penstock ") + version());
+  app.set_version_flag("--version", version_text, "Print the versions of everything and exit");
   app.require_subcommand(0, 1);
   app.footer(
       "'penstock COMMAND --help' explains a command.\n\n"
@@ -298,13 +422,16 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
       "  penstock run configs/quickstart.yaml\n"
       "  penstock inspect configs/quickstart.yaml --rows 2\n"
       "  penstock stages tokenize");
-  add_run(app, request, registry);
-  add_validate(app, request, registry);
-  add_inspect(app, request, registry);
+  add_run(app, request);
+  add_validate(app, request);
+  add_inspect(app, request);
   add_inspect_model(app, request);
-  add_bench(app, request, registry);
-  add_graph(app, request, registry);
-  add_stages(app, request, registry);
+  add_bench(app, request);
+  add_graph(app, request);
+  add_stages(app, request);
+  add_new_stage(app, request);
+  add_completion(app, request);
+  add_man_page(app, request);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -329,6 +456,9 @@ int run_command_line(int argc, const char* const* argv, const StageRegistry& reg
     write_standard_error(std::string(error.what()) + '\n');
     return kExitUsage;
   } catch (const FileError& error) {
+    write_standard_error("penstock: " + full_message(error) + '\n');
+    return kExitUsage;
+  } catch (const PluginError& error) {
     write_standard_error("penstock: " + full_message(error) + '\n');
     return kExitUsage;
   } catch (const std::exception& error) {

@@ -28,6 +28,7 @@
 #include "pipeline/atomic_file.h"
 #include "pipeline/config.h"
 #include "pipeline/errors.h"
+#include "pipeline/metrics.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/trace_file.h"
 #include "report/run_folder.h"
@@ -45,7 +46,7 @@ std::string stuck_error(const RunSummary& summary) {
                                         });
   std::string error = "the run did not stop in time";
   if (slowest != summary.stages.end() && slowest->under_way_seconds > 0) {
-    error += fmt::format(": stage '{}' did not return", slowest->name);
+    error += ": stage " + quoted_name(slowest->name, slowest->plugin) + " did not return";
   }
   return error;
 }

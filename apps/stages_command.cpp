@@ -48,12 +48,13 @@ std::string stage_list(const StageRegistry& registry) {
   }
   std::string text;
   for (const StageType* type : types) {
-    text += fmt::format("{:<{}}  {:<{}}  {}\n",
+    text += fmt::format("{:<{}}  {:<{}}  {}{}\n",
                         type->name,
                         name_width,
                         payloads(*type),
                         payload_width,
-                        type->summary);
+                        type->summary,
+                        type->plugin.empty() ? "" : " (" + type->plugin + ")");
   }
   return text;
 }

@@ -102,9 +102,9 @@ DeviceFeeder::Session DeviceFeeder::open_session() {
   try {
     prepare(session);
   } catch (...) {
-    std::throw_with_nested(StageError("device stage '" + setup_.stage_name +
-                                      "' cannot be prepared on " +
-                                      session.chosen.device->describe()));
+    std::throw_with_nested(
+        StageError("device stage " + quoted_name(setup_.stage_name, setup_.stage_plugin) +
+                   " cannot be prepared on " + session.chosen.device->describe()));
   }
   // What they refer to may be gone from now on.
   setup_.open_device = nullptr;
@@ -227,9 +227,9 @@ std::vector<Result> DeviceFeeder::profile(Session& session) {
 
 void DeviceFeeder::throw_failure(const Session& session, const std::string& point) const {
   const bool tells_late = session.chosen.device->backend() == Backend::kCuda;
-  std::throw_with_nested(
-      StageError("device stage '" + setup_.stage_name + "' failed at " + point +
-                 (tells_late ? " or before it (a GPU tells of errors late)" : "")));
+  std::throw_with_nested(StageError(
+      "device stage " + quoted_name(setup_.stage_name, setup_.stage_plugin) + " failed at " +
+      point + (tells_late ? " or before it (a GPU tells of errors late)" : "")));
 }
 
 bool DeviceFeeder::is_cancelled() {

@@ -39,7 +39,8 @@ class DeviceFeeder final : public Sink {
   // The functions are called by the device thread.
   struct Setup {
     std::function<ChosenDevice()> open_device;
-    std::string stage_name;  // for errors
+    std::string stage_name;    // for errors
+    std::string stage_plugin;  // for errors: the plug-in that it comes from; may be empty
     std::function<std::unique_ptr<DeviceStage>(Device&)> make_stage;
     // May be empty or give none.
     std::function<std::unique_ptr<DeviceProfiler>(Device&)> make_profiler;

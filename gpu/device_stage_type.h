@@ -33,7 +33,14 @@ struct DeviceStageType {
   std::vector<Option> options;  // beside those of `device`; there with this stage alone
   DeviceStageFactory on_host;
   DeviceStageFactory on_cuda;  // empty in a build without CUDA
+  std::string plugin = {};     // that registers it; set by add_device_stage()
 };
+
+// Registers a kind of device stage, as a choice of the option `stage` of the sink `device`, which
+// is registered with the first one. At least one of its factories is given; with `kind: auto`, a
+// stage for the host alone runs there. Throws std::logic_error for a name registered twice, a stage
+// without a factory, and an option that `device` has.
+void add_device_stage(StageRegistry& registry, DeviceStageType type);
 
 // checksum, gemm_load, lm_score, lm_train
 std::vector<DeviceStageType> built_in_device_stages();

@@ -28,6 +28,9 @@ gpu::DeviceChoice device_choice(const StageConfig& config) {
 
 using DeviceStages = std::map<std::string, gpu::DeviceStageType>;
 
+constexpr const char* kDevice = "device";
+constexpr const char* kDefaultStage = "checksum";
+
 std::unique_ptr<gpu::DeviceStage> make_stage(const gpu::DeviceStageType& type,
                                              const StageConfig& config,
                                              const gpu::DeviceStageContext& context,
@@ -35,9 +38,26 @@ std::unique_ptr<gpu::DeviceStage> make_stage(const gpu::DeviceStageType& type,
   const gpu::DeviceStageFactory& make =
       backend == gpu::Backend::kCuda ? type.on_cuda : type.on_host;
   if (!make) {
-    throw config.error("stage", "'" + type.name + "' cannot run on this kind of device");
+    throw config.error("stage",
+                       quoted_name(type.name, type.plugin) + " does not run on " +
+                           (backend == gpu::Backend::kCuda ? "CUDA; kind: cpu runs it"
+                                                           : "the CPU; it needs a CUDA device"));
   }
-  return make(config, context);
+  std::unique_ptr<gpu::DeviceStage> stage = make(config, context);
+  if (!stage) {
+    throw std::logic_error("its factory gave nothing");
+  }
+  return stage;
+}
+
+// As gpu::open_device, but a stage that has nothing for CUDA is not brought there unasked.
+gpu::ChosenDevice open_device(const gpu::DeviceStageType& type, const gpu::DeviceChoice& choice) {
+  if (choice.kind == gpu::DeviceChoice::Kind::kAuto && !type.on_cuda &&
+      gpu::cuda_availability().available) {
+    return {gpu::make_host_device(),
+            "cpu, because " + quoted_name(type.name, type.plugin) + " does not run on CUDA"};
+  }
+  return gpu::open_device(choice);
 }
 
 // Null where no file is asked for.
@@ -87,9 +107,11 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
   if (!context.stream.batch_shape) {
     throw std::logic_error("the assembler before 'device' did not say what shape its batches have");
   }
+  const gpu::DeviceStageType& type = stages.at(config.text("stage"));
   gpu::DeviceFeeder::Setup setup;
-  setup.open_device = [choice = device_choice(config)] { return gpu::open_device(choice); };
-  setup.stage_name = config.text("stage");
+  setup.open_device = [&type, choice = device_choice(config)] { return open_device(type, choice); };
+  setup.stage_name = type.name;
+  setup.stage_plugin = type.plugin;
   setup.shape = *context.stream.batch_shape;
   setup.make_stage = [&](gpu::Device& device) {
     const gpu::DeviceStageContext stage_context{*context.stream.batch_shape,
@@ -97,7 +119,7 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
                                                 context.files,
                                                 2 * config.integer("slots") + 1,
                                                 context.threads};
-    return make_stage(stages.at(config.text("stage")), config, stage_context, device.backend());
+    return make_stage(type, config, stage_context, device.backend());
   };
   if (config.boolean("profile")) {
     setup.make_profiler = [&](gpu::Device& device) -> std::unique_ptr<gpu::DeviceProfiler> {
@@ -128,19 +150,25 @@ Option stage_option(const DeviceStages& stages) {
     names.push_back(name);
     summary += " " + name + ": " + type.summary;
   }
-  return Option::choice("stage", std::move(summary), std::move(names))
-      .or_else(std::string("checksum"));
+  Option option = Option::choice("stage", std::move(summary), std::move(names));
+  if (stages.contains(kDefaultStage)) {
+    option.default_value = std::string(kDefaultStage);
+  }
+  return option;
 }
 
-}  // namespace
-
-void register_device(StageRegistry& registry) {
-  DeviceStages stages;
-  for (gpu::DeviceStageType& type : gpu::built_in_device_stages()) {
-    stages.emplace(type.name, std::move(type));
+// The factory of `device`, which knows the device stages.
+struct MakeFeeder {
+  std::unique_ptr<Sink> operator()(const StageConfig& config, const BuildContext& context) const {
+    return make_feeder(stages, config, context);
   }
+
+  DeviceStages stages;
+};
+
+StageType device_type(DeviceStages stages) {
   StageType type;
-  type.name = "device";
+  type.name = kDevice;
   type.summary = "Copies batches to a device and runs a device stage on each of them.";
   type.input = Payload::kBatch;
   type.ordering = Ordering::kInOrder;
@@ -176,11 +204,46 @@ void register_device(StageRegistry& registry) {
       type.options.push_back(Option(option).only_with("stage", name));
     }
   }
-  type.factory = SinkFactory(
-      [stages = std::move(stages)](const StageConfig& config, const BuildContext& context) {
-        return make_feeder(stages, config, context);
-      });
-  registry.add(std::move(type));
+  type.factory = SinkFactory(MakeFeeder{std::move(stages)});
+  return type;
+}
+
+DeviceStages device_stages(const StageType& device) {
+  const auto* make_sink = std::get_if<SinkFactory>(&device.factory);
+  const auto* make_feeder = make_sink == nullptr ? nullptr : make_sink->target<MakeFeeder>();
+  if (make_feeder == nullptr) {
+    throw std::logic_error("the stage 'device' is not that of register_device()");
+  }
+  return make_feeder->stages;
+}
+
+}  // namespace
+
+void gpu::add_device_stage(StageRegistry& registry, DeviceStageType type) {
+  if (!type.on_host && !type.on_cuda) {
+    throw std::logic_error("device stage '" + type.name + "' has no factory");
+  }
+  type.plugin = registry.plugin();
+  const StageType* device = registry.find(kDevice);
+  DeviceStages stages = device == nullptr ? DeviceStages() : device_stages(*device);
+  std::string name = type.name;
+  const auto [first, is_new] = stages.emplace(std::move(name), std::move(type));
+  if (!is_new) {
+    const std::string& plugin = first->second.plugin;
+    throw std::logic_error("device stage '" + first->first + "' is registered twice" +
+                           (plugin.empty() ? "" : ", first by plug-in " + plugin));
+  }
+  if (device == nullptr) {
+    registry.add(device_type(std::move(stages)));
+  } else {
+    registry.replace(device_type(std::move(stages)));
+  }
+}
+
+void register_device(StageRegistry& registry) {
+  for (gpu::DeviceStageType& type : gpu::built_in_device_stages()) {
+    gpu::add_device_stage(registry, std::move(type));
+  }
 }
 
 }  // namespace penstock

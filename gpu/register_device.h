@@ -4,7 +4,7 @@
 
 namespace penstock {
 
-// Registers the sink `device`.
+// Registers the sink `device` with the built-in device stages; add_device_stage() adds others.
 void register_device(StageRegistry& registry);
 
 }  // namespace penstock

@@ -28,7 +28,7 @@ std::string join(const std::vector<std::string>& texts, const std::string& last_
 }
 
 // The roles in the order of the alternatives of StageType::factory.
-enum class Role { kSource, kTransform, kAssembler, kSink };
+enum class Role { kSource, kTransform, kAssembler, kBatchStage, kSink };
 
 Role role_of(const StageType& type) {
   return static_cast<Role>(type.factory.index());

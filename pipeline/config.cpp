@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstddef>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "pipeline/chain_check.h"
 #include "pipeline/config_issues.h"
 #include "pipeline/errors.h"
+#include "pipeline/plugin_loader.h"
 #include "pipeline/written_config.h"
 
 namespace penstock {
@@ -207,6 +209,12 @@ const std::vector<Option>& run_options() {
                    "summary; it is made where there is none, and what an earlier run left "
                    "in it is replaced. Only 'penstock run' writes it. Empty is none.")
           .or_else(""),
+      Option::text_list("plugins",
+                        "Shared libraries that bring stages. Each is looked for beside the "
+                        "configuration (a path with '/' is relative to its folder), and a name "
+                        "without '/' that is not there by the system's loader. One that was not "
+                        "built for exactly this Penstock's interface is refused.")
+          .or_else(std::vector<std::string>{}),
   };
   return options;
 }
@@ -220,6 +228,31 @@ const Option& on_error_option() {
           .or_else("inherit")
           .without_effect_on_stream();
   return option;
+}
+
+void load_plugins(const std::string& path,
+                  StageRegistry& registry,
+                  const std::vector<std::string>& overrides) {
+  ConfigIssues other(path);  // load_config tells of them, when it knows the plug-ins' stages
+  WrittenConfig written = read_written_config(read_file(path), registry, other);
+  for (const std::string& text : overrides) {
+    if (text.starts_with("plugins=")) {
+      apply_override(text, registry, written, other);
+    }
+  }
+  const auto plugins = written.run.find("plugins");
+  if (plugins == written.run.end()) {
+    return;
+  }
+  ConfigIssues issues(path);
+  for (const std::string& file : plugins->second.scalars) {
+    try {
+      load_plugin(file, std::filesystem::path(path).parent_path().string(), registry);
+    } catch (const PluginError& error) {
+      issues.add(plugins->second.place, full_message(error));
+    }
+  }
+  issues.throw_if_any();
 }
 
 PipelineConfig load_config(const std::string& path,

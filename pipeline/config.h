@@ -19,7 +19,7 @@ struct PipelineConfig {
 };
 
 // The declared options of a run: threads, memory_limit, on_error, max_errors, quarantine,
-// run_folder.
+// run_folder, plugins.
 const std::vector<Option>& run_options();
 
 // The option that every source and transform has beside its own: on_error, by default the run's.
@@ -33,7 +33,13 @@ const Option& on_error_option();
 PipelineConfig load_config(const std::string& path,
                            const StageRegistry& registry,
                            const std::vector<std::string>& overrides = {});
-// The same from text; `name` stands for the file in messages.
+// Loads the plug-ins that the configuration names into `registry`: to be called before load_config,
+// with the same overrides. Throws ConfigError with every plug-in that cannot be used; FileError
+// where the file cannot be read. What else is wrong with the file is left to load_config.
+void load_plugins(const std::string& path,
+                  StageRegistry& registry,
+                  const std::vector<std::string>& overrides = {});
+// load_config from text; `name` stands for the file in messages.
 PipelineConfig parse_config(std::string_view yaml,
                             const std::string& name,
                             const StageRegistry& registry,

@@ -34,8 +34,11 @@ pipeline:
 ```
 
 An element of the list is a stage's name, alone or with a mapping of its options. The first stage is
-a source. Transforms follow, then one assembler, which makes batches, then one or more sinks, which
-all get every batch. What a stage takes must be what the stage before it gives.
+a source. Transforms follow, then one assembler, which makes batches, then any batch stages, then one
+or more sinks, which all get every batch. What a stage takes must be what the stage before it gives.
+
+Stages of your own come from shared libraries that `plugins` names
+([writing-a-stage.md](writing-a-stage.md)).
 
 The whole file is checked before anything is read. Every problem is told at once, with its line and
 column: names that are not known, wrong types, values out of range, missing options, stages that do
@@ -67,7 +70,14 @@ std::string role_of(const StageType& type) {
   if (std::holds_alternative<AssemblerFactory>(type.factory)) {
     return "assembler";
   }
+  if (std::holds_alternative<BatchStageFactory>(type.factory)) {
+    return "batch stage";
+  }
   return std::holds_alternative<SinkFactory>(type.factory) ? "sink" : "transform";
+}
+
+std::string origin_of(const StageType& type) {
+  return type.plugin.empty() ? "" : " of plug-in " + type.plugin;
 }
 
 std::string ordering_of(const StageType& type) {
@@ -79,7 +89,8 @@ std::string ordering_of(const StageType& type) {
                                                               : "in stream order";
 }
 
-// Sources, transforms by what they take, assemblers, sinks; by name where these are the same.
+// Sources, transforms by what they take, assemblers, batch stages, sinks; by name where these are
+// the same.
 std::vector<const StageType*> in_pipeline_order(const StageRegistry& registry) {
   std::vector<const StageType*> types;
   for (const auto& [name, type] : registry.types()) {
@@ -129,8 +140,8 @@ std::string options_table(const std::vector<Option>& options) {
 
 std::string stage_section(const StageType& type) {
   std::string section = "\n### " + type.name + "\n\n" + type.summary + "\n\n" + "*" +
-                        role_of(type) + ", " + ordering_of(type) + ": " + to_string(type.input) +
-                        " → " + to_string(type.output) + "*\n\n";
+                        role_of(type) + origin_of(type) + ", " + ordering_of(type) + ": " +
+                        to_string(type.input) + " → " + to_string(type.output) + "*\n\n";
   return section + (type.options.empty() ? "It has no options.\n" : options_table(type.options));
 }
 
@@ -172,8 +183,8 @@ std::string configuration_reference(const StageRegistry& registry) {
 
 std::string describe_stage(const StageType& type) {
   std::string text = wrap(type.name + ": " + type.summary, 0) + "\n" +
-                     wrap(role_of(type) + ", " + ordering_of(type) + ": " + to_string(type.input) +
-                              " -> " + to_string(type.output),
+                     wrap(role_of(type) + origin_of(type) + ", " + ordering_of(type) + ": " +
+                              to_string(type.input) + " -> " + to_string(type.output),
                           0);
   for (const Option& option : type.options) {
     text += option_text(option);

@@ -18,6 +18,7 @@
 #include "pipeline/chunk_order.h"
 #include "pipeline/errors.h"
 #include "pipeline/spare_pool.h"
+#include "pipeline/stage_registry.h"
 
 namespace penstock {
 namespace {
@@ -278,10 +279,15 @@ class GraphRun {
       SpareMemory spare = text_memory_.take();
       spare.keep(token_memory_.take());
       parts_.source.reuse(lane_number, std::move(spare));
-      return parts_.source.next(lane_number, stop_reading_.get_token());
+      std::optional<Chunk> chunk = parts_.source.next(lane_number, stop_reading_.get_token());
+      if (chunk && payload_of(*chunk) != parts_.source_output) {
+        throw std::logic_error("it gave " + to_string(payload_of(*chunk)) + " but declares " +
+                               to_string(parts_.source_output));
+      }
+      return chunk;
     } catch (...) {
-      std::throw_with_nested(StageError("stage '" + parts_.source_metrics.name +
-                                        "' failed in lane " + std::to_string(lane_number)));
+      std::throw_with_nested(StageError("stage " + quoted_name(parts_.source_metrics) +
+                                        " failed in lane " + std::to_string(lane_number)));
     }
   }
 
@@ -397,6 +403,9 @@ class GraphRun {
         pack(*next, full_batches_);
         begin_checkpoints(*next, before);
       }
+      for (const BuiltBatchStage& stage : parts_.batch_stages) {
+        change_batches(stage, full_batches_);
+      }
       const ShipmentMessage shipment = make_shipment(next->lane);
       const std::int64_t charge = fill(*shipment);
       // The chunk's tokens now live in batches. Those that are shipped hold their own bytes until
@@ -502,8 +511,9 @@ class GraphRun {
     if (!message.last) {
       judge(info(message.chunk));
     }
+    num_chunks_ += message.last ? 0 : 1;
     if (message.failure) {
-      std::rethrow_exception(message.failure);
+      rethrow_numbered(message.failure);
     }
     try {
       if (!message.last) {
@@ -513,7 +523,8 @@ class GraphRun {
         parts_.assembler.finish(full);
       }
     } catch (...) {
-      std::throw_with_nested(StageError("stage '" + parts_.assembler_metrics.name + "' failed"));
+      std::throw_with_nested(
+          StageError("stage " + quoted_name(parts_.assembler_metrics) + " failed"));
     }
     if (order_.finished()) {
       parts_.policy.finish();
@@ -533,6 +544,51 @@ class GraphRun {
     SpareMemory spare;
     release(tokens, spare);
     token_memory_.keep(std::move(spare));
+  }
+
+  // Of the chunk that has just been counted.
+  [[noreturn]] void rethrow_numbered(const std::exception_ptr& failure) const {
+    try {
+      std::rethrow_exception(failure);
+    } catch (const ChunkFailure& chunk) {
+      const StageError error(chunk.stage() + " failed on chunk " + std::to_string(num_chunks_) +
+                             " (" + to_string(chunk.position()) + ")");
+      std::rethrow_exception(with_cause(error, chunk.cause()));
+    }
+  }
+
+  static void change_batches(const BuiltBatchStage& built, std::vector<Batch>& batches) {
+    for (Batch& batch : batches) {
+      const std::int64_t index = batch.index;
+      try {
+        const BusyTimer timer(built.metrics->busy);
+        batch = built.stage->process(std::move(batch));
+        check_promises(batch, index, built.shape);
+      } catch (...) {
+        std::throw_with_nested(StageError("stage " + quoted_name(*built.metrics) +
+                                          " failed on batch " + std::to_string(index)));
+      }
+      ++built.metrics->chunks;
+      built.metrics->tokens += batch.num_tokens;
+    }
+  }
+
+  // What sinks rely on.
+  static void check_promises(const Batch& batch,
+                             std::int64_t index,
+                             const std::optional<BatchShape>& shape) {
+    if (batch.index != index) {
+      throw std::logic_error("it returned batch " + std::to_string(batch.index));
+    }
+    const bool is_whole = std::ssize(batch.tokens) == batch.batch_size * batch.row_length &&
+                          !batch.cu_seqlens.empty() &&
+                          batch.cu_seqlens.back() == batch.batch_size * batch.sequence_length;
+    const bool is_declared =
+        !shape || (batch.batch_size == shape->batch_size && batch.row_length == shape->row_length &&
+                   batch.sequence_length == shape->sequence_length);
+    if (!is_whole || !is_declared) {
+      throw std::logic_error("it returned a batch of another shape than declared");
+    }
   }
 
   void judge(ChunkInfo& chunk) {
@@ -625,9 +681,9 @@ class GraphRun {
   }
 
   void fail_sink(const BuiltSink& sink, std::int64_t batch_index, const std::exception_ptr& error) {
-    fail(with_cause(
-             StageError("sink '" + sink.label + "' failed on batch " + std::to_string(batch_index)),
-             error),
+    fail(with_cause(StageError("sink " + quoted_name(*sink.metrics) + " failed on batch " +
+                               std::to_string(batch_index)),
+                    error),
          is_dropped_batch(error));
   }
 
@@ -693,6 +749,7 @@ class GraphRun {
   std::vector<Batch> full_batches_;    // of the chunk that is being packed
   std::vector<std::shared_ptr<Batch>> spent_batches_;  // see reuse_spent_batches()
   std::vector<std::shared_ptr<Batch>> batch_holders_;  // without a batch
+  std::int64_t num_chunks_ = 0;                        // that have been packed
   bool ended_ = false;
 
   // Destroyed before what their bodies use.

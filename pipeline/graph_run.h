@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "pipeline/assembler.h"
+#include "pipeline/batch_stage.h"
 #include "pipeline/checkpoint_schedule.h"
 #include "pipeline/error_policy.h"
 #include "pipeline/metrics.h"
@@ -23,6 +25,13 @@ namespace penstock {
 struct BuiltSink {
   std::string label;
   std::unique_ptr<Sink> sink;
+  StageMetrics* metrics = nullptr;
+};
+
+// A stage between the assembler and the sinks.
+struct BuiltBatchStage {
+  std::unique_ptr<BatchStage> stage;
+  std::optional<BatchShape> shape;  // of what it gives; nothing where nobody says
   StageMetrics* metrics = nullptr;
 };
 
@@ -44,10 +53,12 @@ struct RunCounters {
 // The parts of one run. All outlive it.
 struct GraphParts {
   Source& source;
+  Payload source_output = Payload::kNone;
   StageMetrics& source_metrics;
   std::vector<std::unique_ptr<StageChain>>& chains;
   BatchAssembler& assembler;
   StageMetrics& assembler_metrics;
+  std::vector<BuiltBatchStage>& batch_stages;
   std::vector<BuiltSink>& sinks;
   ErrorPolicy& policy;
   const std::unordered_map<std::string, OnError>& on_error;  // by stage label
@@ -61,8 +72,8 @@ struct GraphParts {
 };
 
 // Builds the flow graph of docs/ordering-and-back-pressure.md, runs it to its end and takes it
-// apart. Returns whether it was stopped by `stop`; throws the first failure: of the source, the
-// transforms and the assembler the first in stream order, of a sink the first in time.
+// apart. Returns whether it was stopped by `stop`; throws the first failure: of everything before
+// the sinks the first in stream order, of a sink the first in time.
 bool run_graph(const GraphParts& parts, const std::stop_token& stop);
 
 // How many threads this process can use at once (its affinity mask considered).

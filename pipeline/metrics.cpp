@@ -24,4 +24,12 @@ void BusyClock::pass_on(std::int64_t begin_ns, std::int64_t end_ns) const noexce
   listeners_->pass_on(span);
 }
 
+std::string quoted_name(const std::string& name, const std::string& plugin) {
+  return "'" + name + "'" + (plugin.empty() ? "" : " (plug-in " + plugin + ")");
+}
+
+std::string quoted_name(const StageMetrics& row) {
+  return quoted_name(row.name, row.plugin);
+}
+
 }  // namespace penstock

@@ -102,9 +102,10 @@ struct StageMetrics {
 
   const std::string name;
   // Set while the pipeline is built.
-  int width;         // how many threads can be in it at once
-  int node = 0;      // of the graph: rows of the same node share its threads
-  std::string note;  // what the stage has to say about how it was built; one line, may be empty
+  int width;           // how many threads can be in it at once
+  int node = 0;        // of the graph: rows of the same node share its threads
+  std::string plugin;  // file name of the plug-in that the stage comes from; empty for others
+  std::string note;    // what the stage has to say about how it was built; one line, may be empty
 
   std::atomic<std::int64_t> chunks{0};  // chunks, or batches for a sink
   std::atomic<std::int64_t> records{0};
@@ -117,6 +118,10 @@ struct StageMetrics {
   BusyClock busy;                           // on the pipeline's threads
   BusyClock own_thread;                     // on a thread of the stage's own
 };
+
+// "'min_length' (plug-in libmystage.so)": how errors name a stage. `plugin` may be empty.
+std::string quoted_name(const std::string& name, const std::string& plugin);
+std::string quoted_name(const StageMetrics& row);
 
 // The rows of a run, in pipeline order. Rows are added while the pipeline is built, by one thread,
 // and keep their address.

@@ -64,6 +64,7 @@ StageSummary summarise(const StageMetrics& row, double wall_seconds) {
   summary.bytes_out = row.bytes_out;
   summary.rejects = row.rejects;
   summary.node = row.node;
+  summary.plugin = row.plugin;
   summary.note = row.note;
   summary.busy_seconds = seconds(row.busy.total_ns());
   summary.own_thread_seconds = seconds(row.own_thread.total_ns());
@@ -74,6 +75,33 @@ StageSummary summarise(const StageMetrics& row, double wall_seconds) {
         std::max(summary.busy_seconds / row.width, summary.own_thread_seconds) / wall_seconds;
   }
   return summary;
+}
+
+// Calls a factory, which gives something. What is no error about an option becomes one about the
+// stage, so that every stage's problems are told.
+template <typename Make, typename... Arguments>
+auto make_stage(const StageType& type,
+                const StageConfig& stage,
+                const Make& make,
+                Arguments&... arguments) {
+  const auto fail = [&](const std::string& problem) {
+    return ConfigError(
+        {{stage.location(),
+          "stage " + quoted_name(type.name, type.plugin) + " cannot be made: " + problem}});
+  };
+  try {
+    auto made = make(stage, arguments...);
+    if (!made) {
+      throw fail("its factory gave nothing");
+    }
+    return made;
+  } catch (const ConfigError&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw fail(full_message(error));
+  } catch (...) {
+    throw fail("it threw what is no std::exception");
+  }
 }
 
 }  // namespace
@@ -118,10 +146,12 @@ class Pipeline::Implementation {
     start_ = Clock::now();
     running_ = true;
     const GraphParts parts{*source_,
+                           source_output_,
                            *source_metrics_,
                            chains_,
                            *assembler_,
                            *assembler_metrics_,
+                           batch_stages_,
                            sinks_,
                            *policy_,
                            on_error_,
@@ -214,7 +244,11 @@ class Pipeline::Implementation {
       append(chain_node(*chains_[i], i), payload);
       payload = to_string(chains_[i]->stages().back().output);
     }
-    append({"assemble", "order\n" + assembler_metrics_->name, GraphNode::Kind::kAssemble}, payload);
+    std::string assembly = "order\n" + assembler_metrics_->name;
+    for (const BuiltBatchStage& stage : batch_stages_) {
+      assembly += "\n" + stage.metrics->name;
+    }
+    append({"assemble", assembly, GraphNode::Kind::kAssemble}, payload);
     for (std::size_t i = 0; i < sinks_.size(); ++i) {
       const std::string id = "sink" + std::to_string(i);
       description.nodes.push_back({id, sinks_[i].label, GraphNode::Kind::kSink});
@@ -272,32 +306,39 @@ class Pipeline::Implementation {
     }
     const auto is_transform = std::holds_alternative<StageFactory>(type.factory);
     const bool fused =
-        is_transform && !transforms.empty() && transforms.back().ordering == type.ordering;
+        std::holds_alternative<BatchStageFactory>(type.factory) ||
+        (is_transform && !transforms.empty() && transforms.back().ordering == type.ordering);
     const std::size_t first_row = metrics_.rows().size();
     StageMetrics& row = metrics_.add(label, 1);
+    row.plugin = type.plugin;
     const BuildContext context{
         stream_, metrics_, row, files_, threads_, resume_ ? &*resume_ : nullptr};
     if (!std::holds_alternative<SinkFactory>(type.factory)) {
       add_to_fingerprint(type, stage, label);
     }
     if (const auto* make_source = std::get_if<SourceFactory>(&type.factory)) {
-      source_ = (*make_source)(stage, context);
+      source_ = make_stage(type, stage, *make_source, context);
       source_metrics_ = &row;
       source_output_ = type.output;
       row.width = source_->lanes();
       set_on_error(stage, label, run);
     } else if (const auto* prepare = std::get_if<StageFactory>(&type.factory)) {
       row.width = type.ordering == Ordering::kParallel ? threads_ : 1;
-      transforms.push_back({label, type.output, type.ordering, (*prepare)(stage, context), &row});
+      transforms.push_back(
+          {label, type.output, type.ordering, make_stage(type, stage, *prepare, context), &row});
       set_on_error(stage, label, run);
       if (type.input == Payload::kDocuments) {
         text_metrics_ = &row;  // the last one that takes documents
       }
     } else if (const auto* make_assembler = std::get_if<AssemblerFactory>(&type.factory)) {
-      assembler_ = (*make_assembler)(stage, context);
+      assembler_ = make_stage(type, stage, *make_assembler, context);
       assembler_metrics_ = &row;
+    } else if (const auto* make_batch_stage = std::get_if<BatchStageFactory>(&type.factory)) {
+      auto made = make_stage(type, stage, *make_batch_stage, context);
+      batch_stages_.push_back({std::move(made), stream_.batch_shape, &row});
     } else {
-      sinks_.push_back({label, std::get<SinkFactory>(type.factory)(stage, context), &row});
+      const SinkFactory& make_sink = std::get<SinkFactory>(type.factory);
+      sinks_.push_back({label, make_stage(type, stage, make_sink, context), &row});
     }
     node_ += fused ? 0 : 1;
     for (std::size_t i = first_row; i < metrics_.rows().size(); ++i) {
@@ -428,7 +469,8 @@ class Pipeline::Implementation {
         const BusyTimer timer(sink.metrics->busy);
         sink.sink->finish();
       } catch (...) {
-        std::throw_with_nested(StageError("sink '" + sink.label + "' failed at the end"));
+        std::throw_with_nested(
+            StageError("sink " + quoted_name(*sink.metrics) + " failed at the end"));
       }
     }
   }
@@ -465,6 +507,7 @@ class Pipeline::Implementation {
   std::unique_ptr<Source> source_;
   std::vector<std::unique_ptr<StageChain>> chains_;
   std::unique_ptr<BatchAssembler> assembler_;
+  std::vector<BuiltBatchStage> batch_stages_;
   std::unique_ptr<ErrorPolicy> policy_;
   std::shared_ptr<CheckpointSchedule> checkpoints_;  // null: none are made
   std::vector<BuiltSink> sinks_;

@@ -30,6 +30,7 @@ struct StageSummary {
   std::int64_t bytes_out = 0;
   std::int64_t rejects = 0;
   int node = 0;                   // of the graph: rows of the same node share its threads
+  std::string plugin;             // file name of the plug-in that it comes from; may be empty
   std::string note;               // what the stage says about how it was built; may be empty
   double busy_seconds = 0;        // on the pipeline's threads, summed over them
   double own_thread_seconds = 0;  // on a thread of the stage's own

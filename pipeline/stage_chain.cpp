@@ -2,7 +2,6 @@
 
 #include <exception>
 #include <stdexcept>
-#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -10,11 +9,6 @@
 
 namespace penstock {
 namespace {
-
-Payload held_payload(const Chunk& chunk) {
-  return std::visit(
-      [](const auto& held) { return payload_of<std::remove_cvref_t<decltype(held)>>(); }, chunk);
-}
 
 void add_to(std::atomic<std::int64_t>& counter, std::int64_t amount) {
   counter.fetch_add(amount, std::memory_order_relaxed);
@@ -43,8 +37,12 @@ StageChain::Instances& StageChain::instances(std::size_t slot) {
     for (const BuiltStage& stage : stages_) {
       try {
         made.push_back(stage.make_instance());
+        if (made.back() == nullptr) {
+          throw std::logic_error("its factory gave none");
+        }
       } catch (...) {
-        std::throw_with_nested(StageError("stage '" + stage.label + "' cannot be made"));
+        std::throw_with_nested(
+            StageError("stage " + quoted_name(*stage.metrics) + " cannot be made"));
       }
     }
     own = std::move(made);
@@ -69,8 +67,8 @@ void StageChain::process_one(const BuiltStage& built, Stage& stage, Chunk& chunk
       chunk = stage.process_chunk(std::move(chunk));
     }
     ChunkInfo& after = info(chunk);
-    if (held_payload(chunk) != built.output) {
-      throw std::logic_error("it returned " + to_string(held_payload(chunk)) + " but declares " +
+    if (payload_of(chunk) != built.output) {
+      throw std::logic_error("it returned " + to_string(payload_of(chunk)) + " but declares " +
                              to_string(built.output));
     }
     if (after.position.shard != before.position.shard ||
@@ -92,8 +90,8 @@ void StageChain::process_one(const BuiltStage& built, Stage& stage, Chunk& chunk
     ByteChunk emptied;
     static_cast<ChunkInfo&>(emptied) = before;
     chunk = std::move(emptied);
-    std::throw_with_nested(StageError("stage '" + built.label + "' failed on the chunk at " +
-                                      to_string(before.position)));
+    throw ChunkFailure(
+        "stage " + quoted_name(*built.metrics), before.position, std::current_exception());
   }
 }
 

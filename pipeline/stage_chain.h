@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pipeline/metrics.h"
@@ -20,6 +22,24 @@ struct BuiltStage {
   StageMetrics* metrics = nullptr;
 };
 
+// A stage did not get a chunk done. Whoever knows which chunk of the stream it was makes a
+// StageError of it.
+class ChunkFailure : public std::exception {
+ public:
+  ChunkFailure(std::string stage, SourcePosition position, std::exception_ptr cause)
+      : stage_(std::move(stage)), position_(std::move(position)), cause_(std::move(cause)) {}
+
+  const char* what() const noexcept override { return stage_.c_str(); }
+  const std::string& stage() const { return stage_; }  // "stage 'parse'"
+  const SourcePosition& position() const { return position_; }
+  const std::exception_ptr& cause() const { return cause_; }
+
+ private:
+  std::string stage_;
+  SourcePosition position_;
+  std::exception_ptr cause_;
+};
+
 // Runs neighbouring stages of the same ordering back to back on one chunk, so that it stays in its
 // core's cache; metrics stay per stage. Each slot (a thread of the arena) has its own instances,
 // made when the slot is first used. Different slots may be used in parallel.
@@ -28,8 +48,9 @@ class StageChain {
   StageChain(std::vector<BuiltStage> stages, Ordering ordering, std::size_t slots);
 
   // Replaces the chunk by what the stages make of it. Checks what a stage promises: payload type,
-  // position, and rejects that are never lost. Throws StageError with the cause nested; the chunk
-  // is then empty but has its position and the rejects of the stages before.
+  // position, and rejects that are never lost. Throws ChunkFailure; the chunk is then empty but has
+  // its position and the rejects of the stages before. Throws StageError where an instance cannot
+  // be made.
   void process(Chunk& chunk, std::size_t slot);
 
   Ordering ordering() const { return ordering_; }

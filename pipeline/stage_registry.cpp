@@ -47,7 +47,17 @@ void check_conditions(const StageType& type) {
   }
 }
 
+bool is_snake_case(const std::string& name) {
+  return !name.empty() &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
+}
+
 }  // namespace
+
+Payload payload_of(const Chunk& chunk) {
+  return std::visit(
+      [](const auto& held) { return payload_of<std::remove_cvref_t<decltype(held)>>(); }, chunk);
+}
 
 std::string to_string(Payload payload) {
   switch (payload) {
@@ -70,13 +80,41 @@ void StageRegistry::add(StageType type) {
       std::holds_alternative<StageFactory>(type.factory)) {
     type.options.push_back(on_error_option());
   }
-  check_declared_once(type);
-  check_conditions(type);
-  if (types_.contains(type.name)) {
-    throw std::logic_error("stage '" + type.name + "' is registered twice");
+  type.plugin = plugin_;
+  check(type);
+  if (const StageType* first = find(type.name)) {
+    throw std::logic_error("stage '" + type.name + "' is registered twice" +
+                           (first->plugin.empty() ? "" : ", first by plug-in " + first->plugin));
   }
   std::string name = type.name;
   types_.emplace(std::move(name), std::move(type));
+}
+
+void StageRegistry::replace(StageType type) {
+  check(type);
+  const auto found = types_.find(type.name);
+  if (found == types_.end()) {
+    throw std::logic_error("there is no stage '" + type.name + "'");
+  }
+  found->second = std::move(type);
+}
+
+void StageRegistry::add_plugin(const std::string& plugin,
+                               const std::function<void(StageRegistry&)>& register_stages) {
+  StageRegistry with_plugin = *this;
+  with_plugin.plugin_ = plugin;
+  register_stages(with_plugin);
+  with_plugin.plugin_ = plugin_;
+  *this = std::move(with_plugin);
+}
+
+void StageRegistry::check(const StageType& type) {
+  if (!is_snake_case(type.name)) {
+    throw std::logic_error("a stage is called '" + type.name +
+                           "', and names are lower-case letters, digits and '_'");
+  }
+  check_declared_once(type);
+  check_conditions(type);
 }
 
 void StageRegistry::replace_factory(const std::string& name, Factory factory) {

@@ -12,6 +12,7 @@
 
 #include "pipeline/assembler.h"
 #include "pipeline/batch.h"
+#include "pipeline/batch_stage.h"
 #include "pipeline/file_claims.h"
 #include "pipeline/metrics.h"
 #include "pipeline/option.h"
@@ -38,6 +39,9 @@ constexpr Payload payload_of() {
     return Payload::kTokens;
   }
 }
+
+// What the chunk holds.
+Payload payload_of(const Chunk& chunk);
 
 // Turns ids back into text, for people to look at. Thread-safe.
 class TokenDecoder {
@@ -82,6 +86,8 @@ using SourceFactory =
     std::function<std::unique_ptr<Source>(const StageConfig&, const BuildContext&)>;
 using AssemblerFactory =
     std::function<std::unique_ptr<BatchAssembler>(const StageConfig&, const BuildContext&)>;
+using BatchStageFactory =
+    std::function<std::unique_ptr<BatchStage>(const StageConfig&, const BuildContext&)>;
 using SinkFactory = std::function<std::unique_ptr<Sink>(const StageConfig&, const BuildContext&)>;
 using InstanceFactory = std::function<std::unique_ptr<Stage>()>;
 // Called once a run: checks the options, loads what the instances share, and returns what makes an
@@ -89,7 +95,8 @@ using InstanceFactory = std::function<std::unique_ptr<Stage>()>;
 using StageFactory = std::function<InstanceFactory(const StageConfig&, const BuildContext&)>;
 
 // The type is the stage's role.
-using Factory = std::variant<SourceFactory, StageFactory, AssemblerFactory, SinkFactory>;
+using Factory =
+    std::variant<SourceFactory, StageFactory, AssemblerFactory, BatchStageFactory, SinkFactory>;
 
 // Everything that the framework knows of a kind of stage.
 struct StageType {
@@ -100,14 +107,17 @@ struct StageType {
   Ordering ordering = Ordering::kParallel;
   std::vector<Option> options;
   Factory factory;
+  std::string plugin = {};  // file name of the plug-in that registered it; set by the registry
 };
 
-// Knows the stages by name. Filled by explicit calls before use, never by static initialisers.
-// Factories throw ConfigError (StageConfig::error) for what is wrong with the options.
+// Knows the stages by name. Filled by explicit calls before use, never by static initialisers:
+// those of register_stages() and register_device(), of a program's own, and of plug-ins (plugin.h).
+// Factories throw ConfigError (StageConfig::error) for what is wrong with the options. Copies are
+// independent of each other.
 class StageRegistry {
  public:
-  // Throws std::logic_error for a name registered twice or an option declared twice. A source or
-  // transform gets the option `on_error` beside its own.
+  // Throws std::logic_error for a name that is not snake_case or registered twice, and for an
+  // option declared twice. A source or transform gets the option `on_error` beside its own.
   void add(StageType type);
 
   // Registers a Transform whose constructor takes the StageConfig.
@@ -141,6 +151,18 @@ class StageRegistry {
          SourceFactory(&make_part<T>)});
   }
 
+  // Registers a BatchStage; its constructor as that of a source.
+  template <typename T>
+  void add_batch_stage(std::string name, std::string summary, std::vector<Option> options) {
+    add({std::move(name),
+         std::move(summary),
+         Payload::kBatch,
+         Payload::kBatch,
+         Ordering::kInOrder,
+         std::move(options),
+         BatchStageFactory(&make_part<T>)});
+  }
+
   // Registers a Sink; its constructor as that of a source.
   template <typename T>
   void add_sink(std::string name, std::string summary, std::vector<Option> options) {
@@ -157,6 +179,17 @@ class StageRegistry {
   // std::logic_error where it is not known or its role is another.
   void replace_factory(const std::string& name, Factory factory);
 
+  // Puts another declaration in the place of one that is known. Throws as add() does, and where
+  // there is none of this name.
+  void replace(StageType type);
+
+  // Registers what `register_stages` adds as stages of the plug-in with this file name: all of
+  // them, or none where it throws.
+  void add_plugin(const std::string& plugin,
+                  const std::function<void(StageRegistry&)>& register_stages);
+  // The plug-in whose stages are being registered; empty for others.
+  const std::string& plugin() const { return plugin_; }
+
   const StageType* find(const std::string& name) const;
   std::vector<std::string> names() const;  // sorted
   const std::map<std::string, StageType>& types() const { return types_; }
@@ -171,7 +204,10 @@ class StageRegistry {
     }
   }
 
+  static void check(const StageType& type);
+
   std::map<std::string, StageType> types_;
+  std::string plugin_;
 };
 
 }  // namespace penstock

@@ -167,6 +167,9 @@ void StageReplay::build(const StageConfig& stage, const StageType& type, const s
   } else if (std::holds_alternative<AssemblerFactory>(type.factory)) {
     assembler_config_ = stage;
     stages_.push_back({label, node, 1});
+  } else if (std::holds_alternative<BatchStageFactory>(type.factory)) {
+    batch_stage_configs_.push_back(stage);
+    stages_.push_back({label, node - 1, 1});  // on the assembler's node
   }
 }
 
@@ -224,7 +227,8 @@ std::vector<ReplayTime> StageReplay::measure(const std::stop_token& stop) {
     for (const Transform& transform : transforms_) {
       times.push_back(measure_transform(transform, stop));
     }
-    times.push_back(measure_assembler(stop));
+    const std::vector<ReplayTime> of_batches = measure_assembler(stop);
+    times.insert(times.end(), of_batches.begin(), of_batches.end());
     return times;
   });
 }
@@ -275,29 +279,45 @@ ReplayTime StageReplay::measure_transform(const Transform& transform,
       stop);
 }
 
-ReplayTime StageReplay::measure_assembler(const std::stop_token& stop) {
-  const StageType& type = *registry_.find(assembler_config_.stage());
+std::vector<ReplayTime> StageReplay::measure_assembler(const std::stop_token& stop) {
   StreamInfo stream = stream_;
   FileClaims files;
   Metrics metrics;
-  StageMetrics& row = metrics.add(assembler_config_.stage(), 1);
-  const std::unique_ptr<BatchAssembler> assembler = std::get<AssemblerFactory>(type.factory)(
-      assembler_config_, BuildContext{stream, metrics, row, files, 1});
+  const auto context = [&](const StageConfig& config) {
+    return BuildContext{stream, metrics, metrics.add(config.stage(), 1), files, 1};
+  };
+  const auto assembler =
+      std::get<AssemblerFactory>(registry_.find(assembler_config_.stage())->factory)(
+          assembler_config_, context(assembler_config_));
+  std::vector<std::unique_ptr<BatchStage>> batch_stages;
+  for (const StageConfig& config : batch_stage_configs_) {
+    batch_stages.push_back(std::get<BatchStageFactory>(registry_.find(config.stage())->factory)(
+        config, context(config)));
+  }
+  std::vector<ReplayTime> times(1 + batch_stages.size());
   std::vector<Batch> full;
-  return time_halves(
-      [&](std::size_t i) {
-        const Chunk chunk = copy_of(assembler_inputs_[i]);
-        const std::int64_t begin = processor_ns();
-        assembler->add(std::get<TokenChunk>(chunk), full);
-        const std::int64_t end = processor_ns();
-        // What becomes of batches that a sink discards.
-        for (Batch& batch : full) {
-          assembler->reuse(std::move(batch));
-        }
-        full.clear();
-        return end - begin;
-      },
-      stop);
+  const std::size_t middle = sample_.size() / 2;
+  for (std::size_t i = 0; i < sample_.size() && !stop.stop_requested(); ++i) {
+    const auto add_time = [&](std::size_t row, std::int64_t begin) {
+      double& half = i < middle ? times[row].first_half : times[row].second_half;
+      half += seconds(processor_ns() - begin);
+    };
+    const Chunk chunk = copy_of(assembler_inputs_[i]);
+    const std::int64_t begin = processor_ns();
+    assembler->add(std::get<TokenChunk>(chunk), full);
+    add_time(0, begin);
+    for (Batch& batch : full) {
+      for (std::size_t stage = 0; stage < batch_stages.size(); ++stage) {
+        const std::int64_t begin_of_stage = processor_ns();
+        batch = batch_stages[stage]->process(std::move(batch));
+        add_time(1 + stage, begin_of_stage);
+      }
+      // What becomes of batches that a sink discards.
+      assembler->reuse(std::move(batch));
+    }
+    full.clear();
+  }
+  return times;
 }
 
 }  // namespace penstock

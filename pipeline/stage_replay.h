@@ -82,7 +82,8 @@ class StageReplay {
   SampledChunk sample_chunk(Chunk chunk, const std::vector<std::unique_ptr<Stage>>& instances);
   std::vector<ReplayTime> measure_source(const std::stop_token& stop);
   ReplayTime measure_transform(const Transform& transform, const std::stop_token& stop) const;
-  ReplayTime measure_assembler(const std::stop_token& stop);
+  // The assembler, and each of the batch stages.
+  std::vector<ReplayTime> measure_assembler(const std::stop_token& stop);
   // Calls `body(i)`, which returns nanoseconds, for every chunk of the sample.
   template <typename Body>
   ReplayTime time_halves(const Body& body, const std::stop_token& stop) const;
@@ -90,6 +91,7 @@ class StageReplay {
   const StageRegistry& registry_;
   StageConfig source_config_;
   StageConfig assembler_config_;
+  std::vector<StageConfig> batch_stage_configs_;
   StreamInfo stream_;
   FileClaims files_;
   Metrics metrics_;  // nobody reads it; stages need one

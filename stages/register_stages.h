@@ -4,7 +4,8 @@
 
 namespace penstock {
 
-// Registers every stage of this folder: read, parse, tokenize, pack, write_npy.
+// Registers every stage of this folder: read, parse, tokenize, tokenize_bytes, pack, write_npy,
+// discard.
 void register_stages(StageRegistry& registry);
 
 }  // namespace penstock

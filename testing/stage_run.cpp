@@ -69,6 +69,19 @@ class NoOutput final : public Sink {
   void consume(std::shared_ptr<const Batch>, Completion done) override { done.done(); }
 };
 
+class KeptBatches final : public Sink {
+ public:
+  explicit KeptBatches(std::vector<Batch>& kept) : kept_(kept) {}
+
+  void consume(std::shared_ptr<const Batch> batch, Completion done) override {
+    kept_.push_back(*batch);
+    done.done();
+  }
+
+ private:
+  std::vector<Batch>& kept_;
+};
+
 StageType fake(const char* name, Payload input, Payload output, Factory factory) {
   return {name, "Stands in a test.", input, output, Ordering::kInOrder, {}, std::move(factory)};
 }
@@ -105,6 +118,15 @@ StageType given_batches(const std::vector<Batch>& batches) {
       }));
 }
 
+StageType kept_batches(std::vector<Batch>& kept) {
+  return fake(kSink,
+              Payload::kBatch,
+              Payload::kNone,
+              SinkFactory([&kept](const StageConfig&, const BuildContext&) {
+                return std::make_unique<KeptBatches>(kept);
+              }));
+}
+
 StageType no_output() {
   return fake(kSink,
               Payload::kBatch,
@@ -121,6 +143,14 @@ const StageType& find_type(const StageRegistry& registry, const std::string& sta
     throw std::invalid_argument("there is no stage '" + name + "'");
   }
   return *type;
+}
+
+std::vector<Chunk> chunk_for_each(const std::vector<Batch>& batches) {
+  std::vector<Chunk> chunks;
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    chunks.emplace_back(TokenChunk());
+  }
+  return chunks;
 }
 
 RunSummary run_chain(const StageRegistry& registry,
@@ -162,14 +192,24 @@ StageRun run_stage(const StageRegistry& registry,
   return run;
 }
 
+std::vector<Batch> run_batch_stage(const StageRegistry& registry,
+                                   const std::string& stage,
+                                   const std::vector<Batch>& batches) {
+  const std::vector<Chunk> chunks = chunk_for_each(batches);
+  std::vector<Batch> kept;
+  StageRegistry with_fakes = registry;
+  with_fakes.add(given_chunks(chunks, Payload::kTokens));
+  with_fakes.add(given_batches(batches));
+  with_fakes.add(kept_batches(kept));
+  run_chain(with_fakes, {kSource, kAssembler, stage, kSink}, 2);
+  return kept;
+}
+
 StageRun run_sink(const StageRegistry& registry,
                   const std::string& stage,
                   const std::vector<Batch>& batches,
                   int threads) {
-  std::vector<Chunk> chunks;  // one for each batch
-  for (std::size_t i = 0; i < batches.size(); ++i) {
-    chunks.emplace_back(TokenChunk());
-  }
+  const std::vector<Chunk> chunks = chunk_for_each(batches);
   StageRun run;
   StageRegistry with_fakes = registry;
   with_fakes.add(given_chunks(chunks, Payload::kTokens));

@@ -42,6 +42,11 @@ Out run_stage(const StageRegistry& registry, const std::string& stage, In chunk)
   return std::get<Out>(std::move(run_stage(registry, stage, given).chunks.at(0)));
 }
 
+// A batch stage between batches, which must all be of one shape. Returns what it gave.
+std::vector<Batch> run_batch_stage(const StageRegistry& registry,
+                                   const std::string& stage,
+                                   const std::vector<Batch>& batches);
+
 // A sink: what it tells is in StageRun::summary.sinks. All batches must be of one shape.
 StageRun run_sink(const StageRegistry& registry,
                   const std::string& stage,

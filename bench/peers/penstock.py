@@ -17,7 +17,7 @@ class Penstock:
         self.python = python  # of the environment, to compare ids
         if not self.program.is_file():
             raise MeasurementError(f"{self.program} is not there: scripts/build builds it")
-        self.version = self._output("--version").split()[-1]
+        self.version = self._output("--version").split()[1]
         # A build may be older than the choice between engines, or than the sink that lets go of everything.
         self.engines = ["fast", "library"] if "engine:" in self._output("stages", "tokenize") else ["library"]
         stages = [line.split()[0] for line in self._output("stages").splitlines() if line]

@@ -1,10 +1,10 @@
 #include "apps/all_stages.h"
 #include "apps/command_line.h"
-#include "min_length.h"
+#include "pipeline/plugin.h"
 
-// The command `penstock` with one stage more.
+// The command `penstock` with the stage linked in: without a plug-in to be found.
 int main(int argc, char** argv) {
   penstock::StageRegistry registry = penstock::all_stages();
-  register_min_length(registry);
+  penstock_register_stages(registry);
   return penstock::run_command_line(argc, argv, registry);
 }

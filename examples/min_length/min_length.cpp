@@ -1,32 +1,23 @@
-#include "min_length.h"
+#include "pipeline/plugin.h"
 
-namespace {
+using penstock::DocumentChunk;
 
-// Drops documents of fewer than `min_bytes` bytes.
-class MinLength final
-    : public penstock::Transform<penstock::DocumentChunk, penstock::DocumentChunk> {
- public:
-  explicit MinLength(const penstock::StageConfig& config)
-      : min_bytes_(config.integer("min_bytes")) {}
+struct MinLength final : penstock::Transform<DocumentChunk, DocumentChunk> {
+  explicit MinLength(const penstock::StageConfig& config) : least(config.integer("least")) {}
 
-  penstock::DocumentChunk process(penstock::DocumentChunk chunk) override {
-    std::erase_if(chunk.documents, [this](const penstock::Document& document) {
-      return std::ssize(document.text) < min_bytes_;
-    });
+  DocumentChunk process(DocumentChunk chunk) override {
+    const auto is_short = [this](const penstock::Document& document) {
+      return std::ssize(document.text) < least;
+    };
+    std::erase_if(chunk.documents, is_short);
     return chunk;
   }
 
- private:
-  const std::int64_t min_bytes_;
+  const std::int64_t least;
 };
 
-}  // namespace
-
-void register_min_length(penstock::StageRegistry& registry) {
-  registry.add_transform<MinLength>(
-      "min_length",
-      "Drops short documents.",
-      {penstock::Option::bytes("min_bytes", "A document's least length.")
-           .at_least(0)
-           .or_else(std::int64_t{100})});
+extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
+  registry.add_transform<MinLength>("min_length",
+                                    "Drops short documents.",
+                                    {penstock::Option::bytes("least", "Length.").or_else(100)});
 }

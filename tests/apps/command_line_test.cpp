@@ -690,6 +690,9 @@ TEST_F(CommandLineTest, TellsItsVersion) {
   const Finished run = penstock({"--version"});
   EXPECT_EQ(run.status, 0);
   EXPECT_THAT(run.output, StartsWith("penstock 0."));
+  EXPECT_THAT(run.output, HasSubstr("  interface  0."));
+  EXPECT_THAT(run.output, HasSubstr("simdjson "));
+  EXPECT_THAT(run.output, HasSubstr("portable (of this machine"));
 }
 
 TEST_F(CommandLineTest, ShowsHelpWithoutACommand) {
