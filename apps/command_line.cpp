@@ -18,6 +18,7 @@
 #include "apps/graph_command.h"
 #include "apps/inspect_command.h"
 #include "apps/inspect_model_command.h"
+#include "apps/report_command.h"
 #include "apps/run_command.h"
 #include "apps/stages_command.h"
 #include "apps/standard_streams.h"
@@ -37,6 +38,7 @@ struct Request {
   std::string graph_format = "mermaid";
   std::int64_t inspect_rows = 3;
   std::string model_path;
+  std::string folder;  // of a run
   BenchOptions bench;  // config path and overrides are in `run`
   std::string bench_capture;
   std::function<int()> command;
@@ -90,8 +92,8 @@ void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
   command
       ->add_option("--run-folder",
                    request.run.run_folder,
-                   "Folder that gets the history of the run as it goes on, and its summary; "
-                   "takes the place of the option run_folder")
+                   "Folder that gets the history of the run as it goes on, its summary and "
+                   "report.html; takes the place of the option run_folder")
       ->type_name("DIR")
       ->check(folder_error);
   command->add_flag("--quiet", request.run.quiet, "Print neither progress nor summary");
@@ -103,6 +105,22 @@ void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
       "  penstock run my.yaml --set read.paths='data/*.jsonl.zst' --set threads=8\n"
       "  zstd -dc shard.jsonl.zst | penstock run my.yaml --set read.paths=- --summary run.json");
   command->callback([&] { request.command = [&] { return run_command(request.run, registry); }; });
+}
+
+void add_report(CLI::App& app, Request& request) {
+  CLI::App* command = app.add_subcommand(
+      "report",
+      "Write report.html into the folder of a run: its charts, its text samples and what limited "
+      "it, for any browser, without a network; 'penstock run' does so itself at its end");
+  command->add_option("DIR", request.folder, "Folder that 'penstock run --run-folder DIR' made")
+      ->type_name("")
+      ->required()
+      ->check(folder_error);
+  command->footer(
+      "docs/run-folder.md says what is in the folder.\n\n"
+      "Examples:\n"
+      "  penstock report runs/first");
+  command->callback([&] { request.command = [&] { return report_command(request.folder); }; });
 }
 
 void add_validate(CLI::App& app, Request& request, const StageRegistry& registry) {
@@ -303,6 +321,7 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
   add_inspect(app, request, registry);
   add_inspect_model(app, request);
   add_bench(app, request, registry);
+  add_report(app, request);
   add_graph(app, request, registry);
   add_stages(app, request, registry);
   try {

@@ -30,6 +30,7 @@
 #include "pipeline/errors.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/trace_file.h"
+#include "report/report_page.h"
 #include "report/run_folder.h"
 #include "report/run_recorder.h"
 
@@ -123,14 +124,14 @@ class Run {
     if (path.empty()) {
       return;
     }
-    const RunFolder folder{path};
-    make_run_folder(folder);
+    folder_ = RunFolder{path};
+    make_run_folder(*folder_);
     for (const std::string& name : run_folder_files()) {
-      claim_output("the run folder's", folder.file(name));
+      claim_output("the run folder's", folder_->file(name));
     }
     // Open all the while, so that two runs do not share a folder.
-    summary_files_.emplace_back(folder.file(RunFolder::kSummary));
-    recorder_.emplace(*pipeline_, folder, RunData());
+    summary_files_.emplace_back(folder_->file(RunFolder::kSummary));
+    recorder_.emplace(*pipeline_, folder_, RunData());
   }
 
   void claim_output(const std::string& what, const std::string& path) {
@@ -180,9 +181,10 @@ class Run {
         RunStatus::kStopped, std::move(error), options_.config_path, started_, std::move(summary)};
     warn_of_trace(report);
     end_history(report);
-    const std::string summary_error = error_of([&] { write_summary_file(report); });
+    const std::string summary_error = error_of([&] { write_summary_files(report); });
     stop_progress();
     write_standard_error(messages(report) + summary_error);
+    write_standard_error(error_of([&] { write_page(); }));
     write_standard_error(error_of([&] { finish_trace(); }));
     error_of([&] { print_summary(report); });
     reported_.set_value();
@@ -222,8 +224,15 @@ class Run {
 
   // Returns what went wrong, as lines. The trace comes last: it may be large.
   std::string write_files(const RunReport& report) {
-    const std::string summary_error = error_of([&] { write_summary_file(report); });
-    return summary_error + error_of([&] { finish_trace(); });
+    const std::string summary_error = error_of([&] { write_summary_files(report); });
+    const std::string page_error = error_of([&] { write_page(); });
+    return summary_error + page_error + error_of([&] { finish_trace(); });
+  }
+
+  void write_page() const {
+    if (folder_) {
+      write_report_page(*folder_);
+    }
   }
 
   void finish_trace() {
@@ -240,7 +249,7 @@ class Run {
 
   bool summary_is_printed() const { return options_.summary_path == "-"; }
 
-  void write_summary_file(const RunReport& report) {
+  void write_summary_files(const RunReport& report) {
     for (AtomicFile& file : summary_files_) {
       file.write(summary_json(report));
       file.commit();
@@ -265,6 +274,7 @@ class Run {
 
   const RunOptions& options_;
   std::unique_ptr<Pipeline> pipeline_;
+  std::optional<RunFolder> folder_;
   std::deque<AtomicFile> summary_files_;
   std::shared_ptr<TraceFile> trace_;  // the pipeline keeps it too
   std::chrono::system_clock::time_point started_;

@@ -25,7 +25,8 @@ std::vector<DeviceStageType> built_in_device_stages() {
        "the next one: loss, accuracy, perplexity of each document, samples.",
        lm_score_options(),
        make_host_lm_score,
-       cuda.lm_score},
+       cuda.lm_score,
+       true},
   };
 }
 

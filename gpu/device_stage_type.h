@@ -32,6 +32,7 @@ struct DeviceStageType {
   std::vector<Option> options;  // beside those of `device`; there with this stage alone
   DeviceStageFactory on_host;
   DeviceStageFactory on_cuda;  // empty in a build without CUDA
+  bool reports = false;        // DeviceStage::next_report() gives reports
 };
 
 // checksum, gemm_load, lm_score

@@ -107,6 +107,8 @@ class Pipeline {
   void listen(std::shared_ptr<SpanListener> listener);
   // The same for the figures that sinks tell while the run goes on.
   void listen(std::shared_ptr<FiguresListener> listener);
+  // Whether a sink has announced such figures.
+  bool has_figures() const;
 
   // Runs to the end of the input, to the first failure in stream order (thrown), or until `stop`
   // is requested (RunSummary::stopped). The calling thread is one of the `threads`.

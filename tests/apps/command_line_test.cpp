@@ -142,6 +142,25 @@ TEST_F(CommandLineTest, KeepsTheHistoryOfARunInAFolder) {
   EXPECT_EQ(stretches.back()["stages"].front()["name"], "read");
   const auto end = nlohmann::json::parse(read_file(path("runs/first/summary.json")));
   EXPECT_EQ(end["status"], "finished");
+  EXPECT_THAT(read_file(path("runs/first/report.html")), HasSubstr("\"status\":\"finished\""));
+  fs::remove(path("runs/first/report.html"));
+  const Finished report = penstock({"report", path("runs/first")});
+  EXPECT_EQ(report.status, 0) << report.errors;
+  EXPECT_EQ(report.output, "Wrote " + path("runs/first/report.html") + "\n");
+  EXPECT_THAT(read_file(path("runs/first/report.html")), HasSubstr("</html>"));
+}
+
+TEST_F(CommandLineTest, WritesTheReportOfARunThatFails) {
+  write_config("bad.yaml", kBad + "json_bad_escape.jsonl.zst");
+  const Finished run = penstock({"run", path("bad.yaml"), "--run-folder", path("run")});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(read_file(path("run/report.html")), HasSubstr("\"status\":\"failed\""));
+}
+
+TEST_F(CommandLineTest, RefusesToReportWhatIsNoRun) {
+  const Finished report = penstock({"report", path("nowhere")});
+  EXPECT_EQ(report.status, 2);
+  EXPECT_THAT(report.errors, HasSubstr("nowhere' is not the folder of a run"));
 }
 
 TEST_F(CommandLineTest, KeepsWhatADeviceStageReports) {
