@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,7 @@
 #include "apps/version.h"
 #include "pipeline/errors.h"
 #include "pipeline/option.h"
+#include "report/listen_address.h"
 
 namespace penstock {
 namespace {
@@ -66,6 +68,15 @@ std::string folder_error(const std::string& path) {
   return path.empty() ? "got '', expected the path of a folder" : "";
 }
 
+std::string listen_address_error(const std::string& text) {
+  try {
+    parse_listen_address(text);
+    return "";
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+}
+
 std::string trace_path_error(const std::string& path) {
   if (path == "-") {
     return "got '-', but a trace cannot go to standard output; expected the path of a file";
@@ -96,6 +107,13 @@ void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
                    "report.html; takes the place of the option run_folder")
       ->type_name("DIR")
       ->check(folder_error);
+  command
+      ->add_option("--serve",
+                   request.run.serve,
+                   "Show the run as it goes on to browsers, at http://ADDRESS:PORT/; ADDRESS is "
+                   "127.0.0.1, this machine alone, unless given; PORT 0 is any that is free")
+      ->type_name("[ADDRESS:]PORT")
+      ->check(listen_address_error);
   command->add_flag("--quiet", request.run.quiet, "Print neither progress nor summary");
   command->footer(
       "Exit status: 0 finished, 1 failed, 2 wrong configuration, 130 stopped with Ctrl-C, "
@@ -103,6 +121,7 @@ void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
       "Examples:\n"
       "  penstock run configs/quickstart.yaml\n"
       "  penstock run my.yaml --set read.paths='data/*.jsonl.zst' --set threads=8\n"
+      "  penstock run my.yaml --run-folder runs/first --serve 8080\n"
       "  zstd -dc shard.jsonl.zst | penstock run my.yaml --set read.paths=- --summary run.json");
   command->callback([&] { request.command = [&] { return run_command(request.run, registry); }; });
 }

@@ -30,6 +30,8 @@
 #include "pipeline/errors.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/trace_file.h"
+#include "report/live_page.h"
+#include "report/live_server.h"
 #include "report/report_page.h"
 #include "report/run_folder.h"
 #include "report/run_recorder.h"
@@ -79,6 +81,9 @@ class Run {
       summary_files_.emplace_back(options.summary_path);
     }
     prepare_folder(options.run_folder.empty() ? config.run.text("run_folder") : options.run_folder);
+    if (!options.serve.empty()) {
+      prepare_server();
+    }
     if (!options.trace_path.empty()) {
       claim_output("the trace", options.trace_path);
       trace_ = std::make_shared<TraceFile>(options.trace_path);
@@ -94,6 +99,10 @@ class Run {
     if (recorder_) {
       recorder_->start();
     }
+    if (server_) {
+      server_->start();
+      write_standard_error("See the run at " + server_->url() + '\n');
+    }
     phase_ = Phase::kRunning;
     RunReport report = run_pipeline();
     if (phase_.exchange(Phase::kReporting) == Phase::kReporting) {
@@ -102,6 +111,7 @@ class Run {
     warn_of_trace(report);
     end_history(report);
     const bool reported = write_report(report);
+    server_.reset();  // it looks at the pipeline
     // May wait for what a sink is still doing; the deadline of a stop holds for that too.
     pipeline_.reset();
     reported_.set_value();
@@ -122,6 +132,9 @@ class Run {
 
   void prepare_folder(const std::string& path) {
     if (path.empty()) {
+      if (!options_.serve.empty()) {
+        recorder_.emplace(*pipeline_, std::nullopt, RunData());
+      }
       return;
     }
     folder_ = RunFolder{path};
@@ -132,6 +145,18 @@ class Run {
     // Open all the while, so that two runs do not share a folder.
     summary_files_.emplace_back(folder_->file(RunFolder::kSummary));
     recorder_.emplace(*pipeline_, folder_, RunData());
+  }
+
+  // Takes the port, so that a run does not begin which nobody can see.
+  void prepare_server() {
+    try {
+      server_.emplace(parse_listen_address(options_.serve),
+                      [this](const RunRecorder::Position& position) {
+                        return live_page(*pipeline_, *recorder_, options_.config_path, position);
+                      });
+    } catch (const std::runtime_error& error) {
+      throw ConfigError({{"--serve " + options_.serve, error.what()}});
+    }
   }
 
   void claim_output(const std::string& what, const std::string& path) {
@@ -280,6 +305,7 @@ class Run {
   std::chrono::system_clock::time_point started_;
   std::optional<ProgressReporter> progress_;
   std::optional<RunRecorder> recorder_;
+  std::optional<LiveServer> server_;
   std::atomic<Phase> phase_{Phase::kPreparing};  // who sets kReporting reports
   std::promise<void> reported_;
   StopSignal signals_;  // last: its thread uses the others

@@ -62,6 +62,11 @@ std::string RunRecorder::problem() const {
   return problem_;
 }
 
+void RunRecorder::look(const std::function<void(const RunData&)>& look) const {
+  const std::lock_guard lock(mutex_);
+  look(data_);
+}
+
 RunData RunRecorder::since(const Position& position) const {
   const std::lock_guard lock(mutex_);
   return {rows_from(data_.metrics, position.metrics),

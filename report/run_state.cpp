@@ -65,7 +65,9 @@ std::string percent(double share) {
 }
 
 // "tokenize limited it for 83 % of the time, device for 12 %."
-std::string limits_in_time(const std::vector<OccupancyRow>& occupancy) {
+// Nothing where that is no news.
+std::string limits_in_time(const std::vector<OccupancyRow>& occupancy,
+                           const std::string& on_the_whole) {
   std::map<std::string, double> seconds;
   double all = 0;
   for (const OccupancyRow& row : occupancy) {
@@ -79,8 +81,8 @@ std::string limits_in_time(const std::vector<OccupancyRow>& occupancy) {
     }
   }
   std::sort(limits.rbegin(), limits.rend());
-  if (limits.size() < 2) {
-    return {};  // what limits on the whole did so all the time
+  if (limits.size() == 1 && limits.front().second == on_the_whole) {
+    return {};
   }
   std::string sentence;
   for (const auto& [share, name] : limits) {
@@ -90,7 +92,7 @@ std::string limits_in_time(const std::vector<OccupancyRow>& occupancy) {
       sentence += ", " + name + " for " + percent(share);
     }
   }
-  return sentence + '.';
+  return sentence.empty() ? sentence : sentence + '.';
 }
 
 // What the GPU did, where a profiler told.
@@ -154,7 +156,7 @@ std::vector<std::string> verdict_of(const RunState& state,
   if (!state.limiting_stage.empty()) {
     add(state.limiting_stage + " limits the run: " + state.limit_reason + '.');
   }
-  add(limits_in_time(occupancy));
+  add(limits_in_time(occupancy, state.limiting_stage));
   add(gpu_sentence(occupancy));
   if (sentences.empty()) {
     add("Nothing is known yet of what limits the run.");

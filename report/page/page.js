@@ -258,7 +258,11 @@ function addSeriesChart(chart) {
   }
   const x = chart.scatter ? axis(chart.x_label, si) : xAxis(chart.x_label);
   const settings = options(x, y);
-  settings.normalized = !chart.scatter;  // in the order of x
+  if (chart.scatter) {
+    settings.parsing = {};  // else points are taken to be in the order of x
+  } else {
+    settings.normalized = true;
+  }
   settings.plugins.legend.display = chart.series.length > 1;
   settings.plugins.legend.labels = { boxWidth: 12, boxHeight: 2 };
   settings.plugins.legend.labels.filter = (item, data) => data.datasets[item.datasetIndex].data.length > 0;
@@ -370,7 +374,7 @@ function addNewCharts(page) {
   if (!penstockCharts.time_line && page.time_line.length > 0) addTimeLine(page);
   const missing = page.charts.filter((chart) => !penstockCharts[chart.id]);
   document.getElementById('missing').textContent = missing.length === 0 ? '' :
-    'This run has told nothing of: ' + missing.map((chart) => chart.title.toLowerCase()).join(', ') + '.';
+    'This run has told nothing of: ' + missing.map((chart) => chart.title).join(', ') + '.';
 }
 
 function appendPoints(page) {

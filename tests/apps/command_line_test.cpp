@@ -26,6 +26,7 @@ using testing::Contains;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::MatchesRegex;
 using testing::Not;
 using testing::StartsWith;
 
@@ -155,6 +156,25 @@ TEST_F(CommandLineTest, WritesTheReportOfARunThatFails) {
   const Finished run = penstock({"run", path("bad.yaml"), "--run-folder", path("run")});
   EXPECT_EQ(run.status, 1);
   EXPECT_THAT(read_file(path("run/report.html")), HasSubstr("\"status\":\"failed\""));
+}
+
+TEST_F(CommandLineTest, ShowsARunThatGoesOn) {
+  Subprocess process(command({"run", path("config.yaml"), "--set", "read.paths=-", "--serve", "0"}),
+                     folder_.path());
+  write_text(process);
+  const Finished run = process.wait();
+  EXPECT_EQ(run.status, 0) << run.errors;
+  EXPECT_THAT(run.errors, MatchesRegex("See the run at http://127.0.0.1:[0-9]+/\n"));
+}
+
+TEST_F(CommandLineTest, RefusesAnAddressThatItCannotServe) {
+  const Finished foreign = penstock({"run", path("config.yaml"), "--serve", "192.0.2.1:80"});
+  EXPECT_EQ(foreign.status, 2);
+  EXPECT_THAT(foreign.errors, StartsWith("--serve 192.0.2.1:80: cannot listen on 192.0.2.1:80: "));
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+  const Finished nonsense = penstock({"run", path("config.yaml"), "--serve", "nonsense"});
+  EXPECT_EQ(nonsense.status, 2);
+  EXPECT_THAT(nonsense.errors, HasSubstr("expected PORT or ADDRESS:PORT"));
 }
 
 TEST_F(CommandLineTest, RefusesToReportWhatIsNoRun) {
