@@ -19,6 +19,7 @@
 #include "apps/graph_command.h"
 #include "apps/inspect_command.h"
 #include "apps/inspect_model_command.h"
+#include "apps/plot_command.h"
 #include "apps/report_command.h"
 #include "apps/run_command.h"
 #include "apps/stages_command.h"
@@ -41,6 +42,7 @@ struct Request {
   std::int64_t inspect_rows = 3;
   std::string model_path;
   std::string folder;  // of a run
+  std::string plot_folder;
   BenchOptions bench;  // config path and overrides are in `run`
   std::string bench_capture;
   std::function<int()> command;
@@ -140,6 +142,27 @@ void add_report(CLI::App& app, Request& request) {
       "Examples:\n"
       "  penstock report runs/first");
   command->callback([&] { request.command = [&] { return report_command(request.folder); }; });
+}
+
+void add_plot(CLI::App& app, Request& request) {
+  CLI::App* command = app.add_subcommand(
+      "plot",
+      "Draw the charts of a run as PNG files, for papers and for where there is no browser");
+  command->add_option("DIR", request.folder, "Folder that 'penstock run --run-folder DIR' made")
+      ->type_name("")
+      ->required()
+      ->check(folder_error);
+  command
+      ->add_option("--output",
+                   request.plot_folder,
+                   "Folder for the files, made where there is none; DIR/plots unless given")
+      ->type_name("FOLDER")
+      ->check(folder_error);
+  command->footer(
+      "Examples:\n"
+      "  penstock plot runs/first");
+  command->callback(
+      [&] { request.command = [&] { return plot_command(request.folder, request.plot_folder); }; });
 }
 
 void add_validate(CLI::App& app, Request& request, const StageRegistry& registry) {
@@ -341,6 +364,7 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
   add_inspect_model(app, request);
   add_bench(app, request, registry);
   add_report(app, request);
+  add_plot(app, request);
   add_graph(app, request, registry);
   add_stages(app, request, registry);
   try {

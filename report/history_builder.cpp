@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 #include "pipeline/verdict.h"
@@ -127,8 +128,11 @@ void HistoryBuilder::add_stretch(const RunSummary& progress,
                                  RunData& added) {
   const RunSummary stretch = stretch_between(before_, progress);
   gpu_busy_ = DeviceClock::busy_share(device_before_, device);
-  tokens_per_second_ = static_cast<double>(stretch.tokens.out) / stretch.wall_seconds;
-  cpu_cores_ = stretch.cpu_seconds / stretch.wall_seconds;
+  // What is left at the end is too short to tell a rate by itself.
+  const RunSummary rated =
+      stretch.wall_seconds < kLeastSeconds ? stretch_between(earlier_before_, progress) : stretch;
+  tokens_per_second_ = static_cast<double>(rated.tokens.out) / rated.wall_seconds;
+  cpu_cores_ = rated.cpu_seconds / rated.wall_seconds;
   limiting_stage_ = stretch.limiting_stage;
   OccupancyRow row = occupancy_of(stretch);
   row.time = options_.earlier_seconds + progress.wall_seconds;
@@ -137,7 +141,7 @@ void HistoryBuilder::add_stretch(const RunSummary& progress,
   if (!has_figures_) {
     added.metrics.push_back(row_of_progress());
   }
-  before_ = progress;
+  earlier_before_ = std::exchange(before_, progress);
   device_before_ = device;
 }
 

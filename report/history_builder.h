@@ -42,7 +42,8 @@ class HistoryBuilder {
   const Options options_;
   bool has_figures_;
   MetricsRow told_before_;
-  RunSummary before_;  // at the end of the last row of occupancy
+  RunSummary before_;          // at the end of the last row of occupancy
+  RunSummary earlier_before_;  // and of the row before it
   DeviceClock::Reading device_before_;
   // Of the last stretch of time.
   RunSummary latest_;

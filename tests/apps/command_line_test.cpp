@@ -158,6 +158,17 @@ TEST_F(CommandLineTest, WritesTheReportOfARunThatFails) {
   EXPECT_THAT(read_file(path("run/report.html")), HasSubstr("\"status\":\"failed\""));
 }
 
+TEST_F(CommandLineTest, DrawsTheChartsOfARun) {
+  ASSERT_EQ(penstock({"run", path("config.yaml"), "--run-folder", path("run")}).status, 0);
+  const Finished plot = penstock({"plot", path("run")});
+  EXPECT_EQ(plot.status, 0) << plot.errors;
+  EXPECT_THAT(plot.output, StartsWith(path("run/plots/throughput.png") + "\n"));
+  EXPECT_TRUE(fs::exists(path("run/plots/time_line.png")));
+  const Finished nothing = penstock({"plot", path("nowhere")});
+  EXPECT_EQ(nothing.status, 2);
+  EXPECT_THAT(nothing.errors, HasSubstr("there is nothing to draw"));
+}
+
 TEST_F(CommandLineTest, ShowsARunThatGoesOn) {
   Subprocess process(command({"run", path("config.yaml"), "--set", "read.paths=-", "--serve", "0"}),
                      folder_.path());
