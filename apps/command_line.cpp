@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,8 @@
 #include "apps/man_page.h"
 #include "apps/new_stage_command.h"
 #include "apps/new_stage_files.h"
+#include "apps/plot_command.h"
+#include "apps/report_command.h"
 #include "apps/run_command.h"
 #include "apps/stages_command.h"
 #include "apps/standard_streams.h"
@@ -32,6 +35,7 @@
 #include "pipeline/errors.h"
 #include "pipeline/option.h"
 #include "pipeline/plugin_loader.h"
+#include "report/listen_address.h"
 
 namespace penstock {
 namespace {
@@ -49,6 +53,8 @@ struct Request {
   std::string new_stage;
   std::string new_stage_kind = "document";
   std::string shell;
+  std::string folder;  // of a run
+  std::string plot_folder;
   BenchOptions bench;  // config path and overrides are in `run`
   std::string bench_capture;
   std::function<int()> command;
@@ -102,6 +108,15 @@ std::string folder_error(const std::string& path) {
   return path.empty() ? "got '', expected the path of a folder" : "";
 }
 
+std::string listen_address_error(const std::string& text) {
+  try {
+    parse_listen_address(text);
+    return "";
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+}
+
 std::string trace_path_error(const std::string& path) {
   if (path == "-") {
     return "got '-', but a trace cannot go to standard output; expected the path of a file";
@@ -128,10 +143,17 @@ void add_run(CLI::App& app, Request& request) {
   command
       ->add_option("--run-folder",
                    request.run.run_folder,
-                   "Folder that gets the history of the run as it goes on, and its summary; "
-                   "takes the place of the option run_folder")
+                   "Folder that gets the history of the run as it goes on, its summary and "
+                   "report.html; takes the place of the option run_folder")
       ->type_name("DIR")
       ->check(folder_error);
+  command
+      ->add_option("--serve",
+                   request.run.serve,
+                   "Show the run as it goes on to browsers, at http://ADDRESS:PORT/; ADDRESS is "
+                   "127.0.0.1, this machine alone, unless given; PORT 0 is any that is free")
+      ->type_name("[ADDRESS:]PORT")
+      ->check(listen_address_error);
   command->add_flag("--quiet", request.run.quiet, "Print neither progress nor summary");
   command->footer(
       "Exit status: 0 finished, 1 failed, 2 wrong configuration, 130 stopped with Ctrl-C, "
@@ -139,8 +161,46 @@ void add_run(CLI::App& app, Request& request) {
       "Examples:\n"
       "  penstock run configs/quickstart.yaml\n"
       "  penstock run my.yaml --set read.paths='data/*.jsonl.zst' --set threads=8\n"
+      "  penstock run my.yaml --run-folder runs/first --serve 8080\n"
       "  zstd -dc shard.jsonl.zst | penstock run my.yaml --set read.paths=- --summary run.json");
   set_command(*command, request, [&] { return run_command(request.run, request.registry); });
+}
+
+void add_report(CLI::App& app, Request& request) {
+  CLI::App* command = app.add_subcommand(
+      "report",
+      "Write report.html into the folder of a run: its charts, its text samples and what limited "
+      "it, for any browser, without a network; 'penstock run' does so itself at its end");
+  command->add_option("DIR", request.folder, "Folder that 'penstock run --run-folder DIR' made")
+      ->type_name("")
+      ->required()
+      ->check(folder_error);
+  command->footer(
+      "docs/run-folder.md says what is in the folder.\n\n"
+      "Examples:\n"
+      "  penstock report runs/first");
+  command->callback([&] { request.command = [&] { return report_command(request.folder); }; });
+}
+
+void add_plot(CLI::App& app, Request& request) {
+  CLI::App* command = app.add_subcommand(
+      "plot",
+      "Draw the charts of a run as PNG files, for papers and for where there is no browser");
+  command->add_option("DIR", request.folder, "Folder that 'penstock run --run-folder DIR' made")
+      ->type_name("")
+      ->required()
+      ->check(folder_error);
+  command
+      ->add_option("--output",
+                   request.plot_folder,
+                   "Folder for the files, made where there is none; DIR/plots unless given")
+      ->type_name("FOLDER")
+      ->check(folder_error);
+  command->footer(
+      "Examples:\n"
+      "  penstock plot runs/first");
+  command->callback(
+      [&] { request.command = [&] { return plot_command(request.folder, request.plot_folder); }; });
 }
 
 void add_validate(CLI::App& app, Request& request) {
@@ -427,6 +487,8 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
   add_inspect(app, request);
   add_inspect_model(app, request);
   add_bench(app, request);
+  add_report(app, request);
+  add_plot(app, request);
   add_graph(app, request);
   add_stages(app, request);
   add_new_stage(app, request);

@@ -31,6 +31,9 @@
 #include "pipeline/metrics.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/trace_file.h"
+#include "report/live_page.h"
+#include "report/live_server.h"
+#include "report/report_page.h"
 #include "report/run_folder.h"
 #include "report/run_recorder.h"
 
@@ -79,6 +82,9 @@ class Run {
       summary_files_.emplace_back(options.summary_path);
     }
     prepare_folder(options.run_folder.empty() ? config.run.text("run_folder") : options.run_folder);
+    if (!options.serve.empty()) {
+      prepare_server();
+    }
     if (!options.trace_path.empty()) {
       claim_output("the trace", options.trace_path);
       trace_ = std::make_shared<TraceFile>(options.trace_path);
@@ -94,6 +100,10 @@ class Run {
     if (recorder_) {
       recorder_->start();
     }
+    if (server_) {
+      server_->start();
+      write_standard_error("See the run at " + server_->url() + '\n');
+    }
     phase_ = Phase::kRunning;
     RunReport report = run_pipeline();
     if (phase_.exchange(Phase::kReporting) == Phase::kReporting) {
@@ -102,6 +112,7 @@ class Run {
     warn_of_trace(report);
     end_history(report);
     const bool reported = write_report(report);
+    server_.reset();  // it looks at the pipeline
     // May wait for what a sink is still doing; the deadline of a stop holds for that too.
     pipeline_.reset();
     reported_.set_value();
@@ -122,16 +133,31 @@ class Run {
 
   void prepare_folder(const std::string& path) {
     if (path.empty()) {
+      if (!options_.serve.empty()) {
+        recorder_.emplace(*pipeline_, std::nullopt, RunData());
+      }
       return;
     }
-    const RunFolder folder{path};
-    make_run_folder(folder);
+    folder_ = RunFolder{path};
+    make_run_folder(*folder_);
     for (const std::string& name : run_folder_files()) {
-      claim_output("the run folder's", folder.file(name));
+      claim_output("the run folder's", folder_->file(name));
     }
     // Open all the while, so that two runs do not share a folder.
-    summary_files_.emplace_back(folder.file(RunFolder::kSummary));
-    recorder_.emplace(*pipeline_, folder, RunData());
+    summary_files_.emplace_back(folder_->file(RunFolder::kSummary));
+    recorder_.emplace(*pipeline_, folder_, RunData());
+  }
+
+  // Takes the port, so that a run does not begin which nobody can see.
+  void prepare_server() {
+    try {
+      server_.emplace(parse_listen_address(options_.serve),
+                      [this](const RunRecorder::Position& position) {
+                        return live_page(*pipeline_, *recorder_, options_.config_path, position);
+                      });
+    } catch (const std::runtime_error& error) {
+      throw ConfigError({{"--serve " + options_.serve, error.what()}});
+    }
   }
 
   void claim_output(const std::string& what, const std::string& path) {
@@ -181,9 +207,10 @@ class Run {
         RunStatus::kStopped, std::move(error), options_.config_path, started_, std::move(summary)};
     warn_of_trace(report);
     end_history(report);
-    const std::string summary_error = error_of([&] { write_summary_file(report); });
+    const std::string summary_error = error_of([&] { write_summary_files(report); });
     stop_progress();
     write_standard_error(messages(report) + summary_error);
+    write_standard_error(error_of([&] { write_page(); }));
     write_standard_error(error_of([&] { finish_trace(); }));
     error_of([&] { print_summary(report); });
     reported_.set_value();
@@ -223,8 +250,15 @@ class Run {
 
   // Returns what went wrong, as lines. The trace comes last: it may be large.
   std::string write_files(const RunReport& report) {
-    const std::string summary_error = error_of([&] { write_summary_file(report); });
-    return summary_error + error_of([&] { finish_trace(); });
+    const std::string summary_error = error_of([&] { write_summary_files(report); });
+    const std::string page_error = error_of([&] { write_page(); });
+    return summary_error + page_error + error_of([&] { finish_trace(); });
+  }
+
+  void write_page() const {
+    if (folder_) {
+      write_report_page(*folder_);
+    }
   }
 
   void finish_trace() {
@@ -241,7 +275,7 @@ class Run {
 
   bool summary_is_printed() const { return options_.summary_path == "-"; }
 
-  void write_summary_file(const RunReport& report) {
+  void write_summary_files(const RunReport& report) {
     for (AtomicFile& file : summary_files_) {
       file.write(summary_json(report));
       file.commit();
@@ -266,11 +300,13 @@ class Run {
 
   const RunOptions& options_;
   std::unique_ptr<Pipeline> pipeline_;
+  std::optional<RunFolder> folder_;
   std::deque<AtomicFile> summary_files_;
   std::shared_ptr<TraceFile> trace_;  // the pipeline keeps it too
   std::chrono::system_clock::time_point started_;
   std::optional<ProgressReporter> progress_;
   std::optional<RunRecorder> recorder_;
+  std::optional<LiveServer> server_;
   std::atomic<Phase> phase_{Phase::kPreparing};  // who sets kReporting reports
   std::promise<void> reported_;
   StopSignal signals_;  // last: its thread uses the others

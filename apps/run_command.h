@@ -14,6 +14,7 @@ struct RunOptions {
   std::string summary_path;  // JSON; empty: none; "-": standard output, instead of the text
   bool quiet = false;        // neither progress nor text, only errors and warnings
   std::string run_folder;    // empty: as the configuration says
+  std::string serve;         // "ADDRESS:PORT" to show the run at; empty: nowhere
   std::string trace_path;    // time line for ui.perfetto.dev; empty: none
   // How long a report may take once the process should have ended.
   std::chrono::milliseconds report_grace{200};

@@ -26,13 +26,15 @@ std::vector<DeviceStageType> built_in_device_stages() {
        "the next one: loss, accuracy, perplexity of each document, samples.",
        lm_score_options(),
        make_host_lm_score,
-       cuda.lm_score},
+       cuda.lm_score,
+       true},
       {"lm_train",
        "Trains a transformer of GPT-2's architecture on every batch: loss, accuracy, norm of the "
        "gradient, tokens a second.",
        lm_train_options(),
        make_host_lm_train,
-       cuda.lm_train},
+       cuda.lm_train,
+       true},
   };
 }
 

@@ -33,6 +33,7 @@ struct DeviceStageType {
   std::vector<Option> options;  // beside those of `device`; there with this stage alone
   DeviceStageFactory on_host;
   DeviceStageFactory on_cuda;  // empty in a build without CUDA
+  bool reports = false;        // DeviceStage::next_report() gives reports
   std::string plugin = {};     // that registers it; set by add_device_stage()
 };
 

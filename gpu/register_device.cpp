@@ -132,6 +132,9 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
   setup.num_slots = static_cast<int>(config.integer("slots"));
   setup.report_every = config.integer("report_every");
   setup.on_report = report_receiver(config, context);
+  if (stages.at(config.text("stage")).reports) {
+    context.metrics.announce_figures();
+  }
   try {
     return std::make_unique<gpu::DeviceFeeder>(std::move(setup), context.own_row);
   } catch (const StageError& error) {

@@ -205,8 +205,8 @@ const std::vector<Option>& run_options() {
                    "max_document, or cut off by damage, is kept by its beginning.")
           .or_else("quarantine.jsonl"),
       Option::text("run_folder",
-                   "Path of a folder that gets the history of the run as it goes on, and its "
-                   "summary; it is made where there is none, and what an earlier run left "
+                   "Path of a folder that gets the history of the run as it goes on, its summary "
+                   "and report.html; it is made where there is none, and what an earlier run left "
                    "in it is replaced. Only 'penstock run' writes it. Empty is none.")
           .or_else(""),
       Option::text_list("plugins",

@@ -147,6 +147,9 @@ class Metrics {
   void listen(std::shared_ptr<FiguresListener> listener) {
     figures_listeners_.add(std::move(listener));
   }
+  // While the pipeline is built: a sink will tell figures.
+  void announce_figures() { has_figures_ = true; }
+  bool has_figures() const { return has_figures_; }
   // For a sink that has figures to tell while the run goes on; see FiguresListener. Any thread.
   void pass_on_figures(std::string_view sink,
                        std::int64_t num_batches,
@@ -157,6 +160,7 @@ class Metrics {
  private:
   SpanListeners listeners_;  // the rows refer to it
   FiguresListeners figures_listeners_;
+  bool has_figures_ = false;
   std::deque<StageMetrics> rows_;
 };
 

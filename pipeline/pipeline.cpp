@@ -138,6 +138,8 @@ class Pipeline::Implementation {
     metrics_.listen(std::move(listener));
   }
 
+  bool has_figures() const { return metrics_.has_figures(); }
+
   RunSummary run(const std::stop_token& stop) {
     if (started_.exchange(true)) {
       throw std::logic_error("a pipeline runs once");
@@ -553,6 +555,10 @@ void Pipeline::listen(std::shared_ptr<SpanListener> listener) {
 
 void Pipeline::listen(std::shared_ptr<FiguresListener> listener) {
   implementation_->listen(std::move(listener));
+}
+
+bool Pipeline::has_figures() const {
+  return implementation_->has_figures();
 }
 
 void Pipeline::set_checkpoints(std::shared_ptr<CheckpointSchedule> schedule) {

@@ -121,6 +121,8 @@ class Pipeline {
   void listen(std::shared_ptr<SpanListener> listener);
   // The same for the figures that sinks tell while the run goes on.
   void listen(std::shared_ptr<FiguresListener> listener);
+  // Whether a sink has announced such figures.
+  bool has_figures() const;
 
   // Makes checkpoints as `schedule` says; before the run. Throws ConfigError where a stage could
   // not go on from one.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 #include "pipeline/verdict.h"
@@ -10,7 +11,7 @@
 namespace penstock {
 namespace {
 
-constexpr double kLeastSeconds = 0.2;
+constexpr double kLeastSeconds = 0.05;
 constexpr double kLeastShare = 1e-3;
 
 const Result* find(const std::vector<Result>& figures, std::string_view name) {
@@ -127,23 +128,26 @@ void HistoryBuilder::add_stretch(const RunSummary& progress,
                                  RunData& added) {
   const RunSummary stretch = stretch_between(before_, progress);
   gpu_busy_ = DeviceClock::busy_share(device_before_, device);
-  tokens_per_second_ = static_cast<double>(stretch.tokens.out) / stretch.wall_seconds;
-  cpu_cores_ = stretch.cpu_seconds / stretch.wall_seconds;
+  // What is left at the end is too short to tell a rate by itself.
+  const RunSummary rated =
+      stretch.wall_seconds < kLeastSeconds ? stretch_between(earlier_before_, progress) : stretch;
+  tokens_per_second_ = static_cast<double>(rated.tokens.out) / rated.wall_seconds;
+  cpu_cores_ = rated.cpu_seconds / rated.wall_seconds;
   limiting_stage_ = stretch.limiting_stage;
   OccupancyRow row = occupancy_of(stretch);
-  row.time = earlier_seconds_ + progress.wall_seconds;
+  row.time = options_.earlier_seconds + progress.wall_seconds;
   row.gpu_busy = gpu_busy_;
   added.occupancy.push_back(std::move(row));
   if (!has_figures_) {
     added.metrics.push_back(row_of_progress());
   }
-  before_ = progress;
+  earlier_before_ = std::exchange(before_, progress);
   device_before_ = device;
 }
 
 MetricsRow HistoryBuilder::row_of_progress() const {
   MetricsRow row;
-  row.time = earlier_seconds_ + latest_.wall_seconds;
+  row.time = options_.earlier_seconds + latest_.wall_seconds;
   row.tokens = static_cast<double>(latest_.tokens.out);
   row.tokens_per_second = tokens_per_second_;
   row.gpu_busy = gpu_busy_;
@@ -156,7 +160,7 @@ MetricsRow HistoryBuilder::row_of(const ToldFigures& told, std::int64_t now_ns) 
   MetricsRow row = row_of_progress();
   row.step = static_cast<double>(told.num_batches);
   row.time -= std::min(static_cast<double>(now_ns - told.time_ns) * 1e-9, latest_.wall_seconds);
-  row.tokens = tokens_per_batch_ * row.step;
+  row.tokens = options_.tokens_per_batch * row.step;
   row.tokens_per_second = MetricsRow::kUnknown;
   for (const MetricsColumn& column : kMetricsColumns) {
     row.*column.value = or_else(number(told.figures, column.name), row.*column.value);

@@ -11,16 +11,20 @@
 namespace penstock {
 
 // Turns what a run tells of itself into rows. Figures of a sink give a row of metrics each, or a
-// text sample where they hold a text `predicted`. As long as there have been none, the progress of
-// the pipeline gives rows of metrics too, as often as rows of occupancy: a row for 0.2 s, in a long
-// run one for a thousandth of its time, so that a week has fewer than ten thousand. One thread.
+// text sample where they hold a text `predicted`. Where none are expected and none came, the
+// progress of the pipeline gives rows of metrics too, as often as rows of occupancy: a row for 0.05
+// s, in a long run one for a thousandth of its time, so that a week has fewer than ten thousand.
+// One thread.
 class HistoryBuilder {
  public:
-  // Counts `tokens_per_batch` where a sink does not tell of tokens. The first row comes after
-  // `earlier_seconds`, which an earlier run took.
-  explicit HistoryBuilder(double tokens_per_batch = MetricsRow::kUnknown,
-                          double earlier_seconds = 0)
-      : tokens_per_batch_(tokens_per_batch), earlier_seconds_(earlier_seconds) {}
+  struct Options {
+    bool expects_figures = false;                    // a sink will tell them
+    double tokens_per_batch = MetricsRow::kUnknown;  // for figures that do not tell of tokens
+    double earlier_seconds = 0;                      // that an earlier run took
+  };
+  HistoryBuilder() : HistoryBuilder(Options()) {}
+  explicit HistoryBuilder(const Options& options)
+      : options_(options), has_figures_(options.expects_figures) {}
 
   // What is new: `figures` are those that were told since the call before, `now_ns` is the time of
   // `progress`. With `is_last` what is left of the last stretch of time becomes a row.
@@ -35,11 +39,11 @@ class HistoryBuilder {
   MetricsRow row_of_progress() const;
   void add_stretch(const RunSummary& progress, const DeviceClock::Reading& device, RunData& added);
 
-  const double tokens_per_batch_;
-  const double earlier_seconds_;
-  bool has_figures_ = false;
+  const Options options_;
+  bool has_figures_;
   MetricsRow told_before_;
-  RunSummary before_;  // at the end of the last row of occupancy
+  RunSummary before_;          // at the end of the last row of occupancy
+  RunSummary earlier_before_;  // and of the row before it
   DeviceClock::Reading device_before_;
   // Of the last stretch of time.
   RunSummary latest_;

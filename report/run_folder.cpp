@@ -52,7 +52,8 @@ std::vector<std::string> run_folder_files() {
           RunFolder::kMetricsCsv,
           RunFolder::kOccupancy,
           RunFolder::kSamples,
-          RunFolder::kSummary};
+          RunFolder::kSummary,
+          RunFolder::kReport};
 }
 
 void make_run_folder(const RunFolder& folder) {

@@ -18,6 +18,7 @@ struct RunFolder {
   static constexpr const char* kOccupancy = "occupancy_history.json";
   static constexpr const char* kSamples = "text_samples.json";
   static constexpr const char* kSummary = "summary.json";
+  static constexpr const char* kReport = "report.html";
 
   std::string path;
 

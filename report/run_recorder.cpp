@@ -11,7 +11,7 @@
 namespace penstock {
 namespace {
 
-constexpr std::chrono::milliseconds kPeriod{200};
+constexpr std::chrono::milliseconds kPeriod{50};
 
 double end_time(const RunData& data) {
   return std::max(data.metrics.empty() ? 0 : data.metrics.back().time,
@@ -39,7 +39,7 @@ RunRecorder::RunRecorder(Pipeline& pipeline, const std::optional<RunFolder>& fol
     : pipeline_(pipeline),
       inbox_(std::make_shared<FiguresInbox>()),
       device_clock_(std::make_shared<DeviceClock>()),
-      builder_(tokens_per_batch(pipeline), end_time(kept)),
+      builder_({pipeline.has_figures(), tokens_per_batch(pipeline), end_time(kept)}),
       data_(std::move(kept)) {
   if (folder) {
     writer_.emplace(*folder, data_);
@@ -60,6 +60,11 @@ void RunRecorder::stop() {
 std::string RunRecorder::problem() const {
   const std::lock_guard lock(mutex_);
   return problem_;
+}
+
+void RunRecorder::look(const std::function<void(const RunData&)>& look) const {
+  const std::lock_guard lock(mutex_);
+  look(data_);
 }
 
 RunData RunRecorder::since(const Position& position) const {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -32,6 +33,10 @@ class RunRecorder {
 
   // Why not everything was written; empty where it was. Any thread.
   std::string problem() const;
+
+  // Calls `look` with all there is. The run's history does not grow meanwhile, so it should be
+  // quick. Any thread.
+  void look(const std::function<void(const RunData&)>& look) const;
 
   // How far a reader has come.
   struct Position {

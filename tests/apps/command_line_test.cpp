@@ -26,6 +26,7 @@ using testing::Contains;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::MatchesRegex;
 using testing::Not;
 using testing::StartsWith;
 
@@ -142,6 +143,55 @@ TEST_F(CommandLineTest, KeepsTheHistoryOfARunInAFolder) {
   EXPECT_EQ(stretches.back()["stages"].front()["name"], "read");
   const auto end = nlohmann::json::parse(read_file(path("runs/first/summary.json")));
   EXPECT_EQ(end["status"], "finished");
+  EXPECT_THAT(read_file(path("runs/first/report.html")), HasSubstr("\"status\":\"finished\""));
+  fs::remove(path("runs/first/report.html"));
+  const Finished report = penstock({"report", path("runs/first")});
+  EXPECT_EQ(report.status, 0) << report.errors;
+  EXPECT_EQ(report.output, "Wrote " + path("runs/first/report.html") + "\n");
+  EXPECT_THAT(read_file(path("runs/first/report.html")), HasSubstr("</html>"));
+}
+
+TEST_F(CommandLineTest, WritesTheReportOfARunThatFails) {
+  write_config("bad.yaml", kBad + "json_bad_escape.jsonl.zst");
+  const Finished run = penstock({"run", path("bad.yaml"), "--run-folder", path("run")});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(read_file(path("run/report.html")), HasSubstr("\"status\":\"failed\""));
+}
+
+TEST_F(CommandLineTest, DrawsTheChartsOfARun) {
+  ASSERT_EQ(penstock({"run", path("config.yaml"), "--run-folder", path("run")}).status, 0);
+  const Finished plot = penstock({"plot", path("run")});
+  EXPECT_EQ(plot.status, 0) << plot.errors;
+  EXPECT_THAT(plot.output, StartsWith(path("run/plots/throughput.png") + "\n"));
+  EXPECT_TRUE(fs::exists(path("run/plots/time_line.png")));
+  const Finished nothing = penstock({"plot", path("nowhere")});
+  EXPECT_EQ(nothing.status, 2);
+  EXPECT_THAT(nothing.errors, HasSubstr("there is nothing to draw"));
+}
+
+TEST_F(CommandLineTest, ShowsARunThatGoesOn) {
+  Subprocess process(command({"run", path("config.yaml"), "--set", "read.paths=-", "--serve", "0"}),
+                     folder_.path());
+  write_text(process);
+  const Finished run = process.wait();
+  EXPECT_EQ(run.status, 0) << run.errors;
+  EXPECT_THAT(run.errors, MatchesRegex("See the run at http://127.0.0.1:[0-9]+/\n"));
+}
+
+TEST_F(CommandLineTest, RefusesAnAddressThatItCannotServe) {
+  const Finished foreign = penstock({"run", path("config.yaml"), "--serve", "192.0.2.1:80"});
+  EXPECT_EQ(foreign.status, 2);
+  EXPECT_THAT(foreign.errors, StartsWith("--serve 192.0.2.1:80: cannot listen on 192.0.2.1:80: "));
+  EXPECT_FALSE(fs::exists(path("out.npy")));
+  const Finished nonsense = penstock({"run", path("config.yaml"), "--serve", "nonsense"});
+  EXPECT_EQ(nonsense.status, 2);
+  EXPECT_THAT(nonsense.errors, HasSubstr("expected PORT or ADDRESS:PORT"));
+}
+
+TEST_F(CommandLineTest, RefusesToReportWhatIsNoRun) {
+  const Finished report = penstock({"report", path("nowhere")});
+  EXPECT_EQ(report.status, 2);
+  EXPECT_THAT(report.errors, HasSubstr("nowhere' is not the folder of a run"));
 }
 
 TEST_F(CommandLineTest, KeepsWhatADeviceStageReports) {

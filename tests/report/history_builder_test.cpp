@@ -48,7 +48,7 @@ RunData look(HistoryBuilder& builder,
 
 TEST(HistoryBuilder, TellsWhatStagesWereBusyWith) {
   HistoryBuilder builder;
-  EXPECT_TRUE(look(builder, 0.1).is_empty());
+  EXPECT_TRUE(look(builder, 0.04).is_empty());
   look(builder, 1);
   const RunData added = look(builder, 2);
   ASSERT_THAT(added.occupancy, SizeIs(1));
@@ -67,7 +67,7 @@ TEST(HistoryBuilder, TellsWhatStagesWereBusyWith) {
 }
 
 TEST(HistoryBuilder, GivesRowsWithoutAnyFigures) {
-  HistoryBuilder builder(MetricsRow::kUnknown, 10);
+  HistoryBuilder builder({false, MetricsRow::kUnknown, 10});
   const RunData added = look(builder, 2);
   ASSERT_THAT(added.metrics, SizeIs(1));
   const MetricsRow& row = added.metrics.front();
@@ -109,13 +109,20 @@ TEST(HistoryBuilder, GivesARowForEveryReport) {
 }
 
 TEST(HistoryBuilder, CountsTokensThatNobodyTellsOf) {
-  HistoryBuilder builder(64);
+  HistoryBuilder builder({true, 64});
   const RunData added = look(builder, 1, {{10, 500'000'000, {}}, {30, 1'000'000'000, {}}});
   ASSERT_THAT(added.metrics, SizeIs(2));
   EXPECT_DOUBLE_EQ(added.metrics[0].tokens, 640);
   EXPECT_DOUBLE_EQ(added.metrics[0].tokens_per_second, 1280);
   EXPECT_DOUBLE_EQ(added.metrics[1].tokens, 1920);
   EXPECT_DOUBLE_EQ(added.metrics[1].tokens_per_second, 2560);
+}
+
+TEST(HistoryBuilder, WaitsForFiguresThatAreExpected) {
+  HistoryBuilder builder({true});
+  const RunData added = look(builder, 1);
+  EXPECT_THAT(added.metrics, IsEmpty());
+  EXPECT_THAT(added.occupancy, SizeIs(1));
 }
 
 TEST(HistoryBuilder, KeepsTextSamplesApart) {
