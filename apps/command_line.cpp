@@ -67,6 +67,10 @@ std::string trace_path_error(const std::string& path) {
   return path.empty() ? "got '', expected the path of a file" : "";
 }
 
+std::string resume_error(const std::string& text) {
+  return text.empty() ? "got '', expected the folder of a checkpoint, or latest" : "";
+}
+
 void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
   CLI::App* command = app.add_subcommand("run", "Run a pipeline to the end of its input");
   add_config(*command, request);
@@ -83,6 +87,13 @@ void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
                    "ui.perfetto.dev")
       ->type_name("FILE")
       ->check(trace_path_error);
+  command
+      ->add_option("--resume",
+                   request.run.resume,
+                   "Go on behind a checkpoint of an earlier run, with exactly the batch that came "
+                   "next: its folder, or 'latest' for the last one in checkpoint_folder")
+      ->type_name("CHECKPOINT")
+      ->check(resume_error);
   command->add_flag("--quiet", request.run.quiet, "Print neither progress nor summary");
   command->footer(
       "Exit status: 0 finished, 1 failed, 2 wrong configuration, 130 stopped with Ctrl-C, "
@@ -90,6 +101,8 @@ void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
       "Examples:\n"
       "  penstock run configs/quickstart.yaml\n"
       "  penstock run my.yaml --set read.paths='data/*.jsonl.zst' --set threads=8\n"
+      "  penstock run my.yaml --set checkpoint_folder=checkpoints\n"
+      "  penstock run my.yaml --set checkpoint_folder=checkpoints --resume latest\n"
       "  zstd -dc shard.jsonl.zst | penstock run my.yaml --set read.paths=- --summary run.json");
   command->callback([&] { request.command = [&] { return run_command(request.run, registry); }; });
 }

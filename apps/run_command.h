@@ -13,7 +13,8 @@ struct RunOptions {
   std::vector<std::string> overrides;
   std::string summary_path;  // JSON; empty: none; "-": standard output, instead of the text
   bool quiet = false;        // neither progress nor text, only errors and warnings
-  std::string trace_path;    // time line for ui.perfetto.dev; empty: none
+  std::string resume;      // checkpoint, folder of checkpoints, or "latest"; empty: from the start
+  std::string trace_path;  // time line for ui.perfetto.dev; empty: none
   // How long a report may take once the process should have ended.
   std::chrono::milliseconds report_grace{200};
 };

@@ -18,6 +18,8 @@ struct DeviceStageContext {
   const StreamInfo& stream;  // what is known of the tokens
   FileClaims& files;         // to tell of every file that the stage reads or writes, before it does
   std::int64_t max_in_flight = 5;  // batches whose work is enqueued and not done
+  // Of the checkpoint from which the run goes on: the stage's own files. Empty where it begins.
+  std::string resume_folder = {};
 };
 
 // Makes a device stage, on the device thread, with its device current. The config holds the options

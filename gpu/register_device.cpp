@@ -40,6 +40,10 @@ std::unique_ptr<gpu::DeviceStage> make_stage(const gpu::DeviceStageType& type,
   return make(config, context);
 }
 
+std::string resume_folder(const BuildContext& context) {
+  return context.resume == nullptr ? "" : context.resume->folder + "/" + context.own_row.name;
+}
+
 std::function<void(const gpu::Report&)> report_writer(const StageConfig& config,
                                                       const BuildContext& context) {
   std::string path = config.text("reports");
@@ -82,7 +86,8 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
     const gpu::DeviceStageContext stage_context{*context.stream.batch_shape,
                                                 context.stream,
                                                 context.files,
-                                                2 * config.integer("slots") + 1};
+                                                2 * config.integer("slots") + 1,
+                                                resume_folder(context)};
     return make_stage(stages.at(config.text("stage")), config, stage_context, device.backend());
   };
   if (config.boolean("profile")) {

@@ -18,7 +18,8 @@ struct PipelineConfig {
   std::vector<StageConfig> stages;  // in file order: source, transforms, assembler, sinks
 };
 
-// The declared options of a run: threads, memory_limit, on_error, max_errors, quarantine.
+// The declared options of a run: threads, memory_limit, on_error, max_errors, quarantine, and those
+// of checkpoints.
 const std::vector<Option>& run_options();
 
 // The option that every source and transform has beside its own: on_error, by default the run's.
