@@ -124,6 +124,10 @@ std::string trace_path_error(const std::string& path) {
   return path.empty() ? "got '', expected the path of a file" : "";
 }
 
+std::string resume_error(const std::string& text) {
+  return text.empty() ? "got '', expected the folder of a checkpoint, or latest" : "";
+}
+
 void add_run(CLI::App& app, Request& request) {
   CLI::App* command = app.add_subcommand("run", "Run a pipeline to the end of its input");
   add_config(*command, request);
@@ -154,6 +158,13 @@ void add_run(CLI::App& app, Request& request) {
                    "127.0.0.1, this machine alone, unless given; PORT 0 is any that is free")
       ->type_name("[ADDRESS:]PORT")
       ->check(listen_address_error);
+  command
+      ->add_option("--resume",
+                   request.run.resume,
+                   "Go on behind a checkpoint of an earlier run, with exactly the batch that came "
+                   "next: its folder, or 'latest' for the last one in checkpoint_folder")
+      ->type_name("CHECKPOINT")
+      ->check(resume_error);
   command->add_flag("--quiet", request.run.quiet, "Print neither progress nor summary");
   command->footer(
       "Exit status: 0 finished, 1 failed, 2 wrong configuration, 130 stopped with Ctrl-C, "
@@ -162,6 +173,8 @@ void add_run(CLI::App& app, Request& request) {
       "  penstock run configs/quickstart.yaml\n"
       "  penstock run my.yaml --set read.paths='data/*.jsonl.zst' --set threads=8\n"
       "  penstock run my.yaml --run-folder runs/first --serve 8080\n"
+      "  penstock run my.yaml --set checkpoint_folder=checkpoints\n"
+      "  penstock run my.yaml --set checkpoint_folder=checkpoints --resume latest\n"
       "  zstd -dc shard.jsonl.zst | penstock run my.yaml --set read.paths=- --summary run.json");
   set_command(*command, request, [&] { return run_command(request.run, request.registry); });
 }

@@ -26,6 +26,8 @@
 #include "apps/summary_json.h"
 #include "apps/summary_text.h"
 #include "pipeline/atomic_file.h"
+#include "pipeline/checkpoint_folder.h"
+#include "pipeline/checkpoint_writer.h"
 #include "pipeline/config.h"
 #include "pipeline/errors.h"
 #include "pipeline/metrics.h"
@@ -76,7 +78,10 @@ class Run {
   Run(const RunOptions& options, const StageRegistry& registry)
       : options_(options), signals_([this](int signal) { give_up(signal); }) {
     const PipelineConfig config = load_config(options.config_path, registry, options.overrides);
-    pipeline_ = std::make_unique<Pipeline>(config, registry);
+    const std::optional<ResumePoint> resume = find_resume_point(config.run);
+    pipeline_ = resume ? std::make_unique<Pipeline>(config, registry, *resume)
+                       : std::make_unique<Pipeline>(config, registry);
+    make_checkpoints(config.run, resume);
     if (!options.summary_path.empty() && !summary_is_printed()) {
       claim_output("the summary", options.summary_path);
       summary_files_.emplace_back(options.summary_path);
@@ -129,6 +134,44 @@ class Run {
   }
 
  private:
+  std::optional<ResumePoint> find_resume_point(const StageConfig& run) {
+    if (options_.resume.empty()) {
+      return std::nullopt;
+    }
+    const bool latest = options_.resume == "latest";
+    if (latest && !makes_checkpoints(run)) {
+      throw FileError(
+          "'--resume latest' takes the last checkpoint in checkpoint_folder, but this option of "
+          "the configuration is not set");
+    }
+    FoundCheckpoint found = latest ? latest_checkpoint(run.text("checkpoint_folder"))
+                                   : find_checkpoint(options_.resume);
+    for (const std::string& warning : found.warnings) {
+      write_standard_error("warning: " + warning + '\n');
+    }
+    return std::move(found.point);
+  }
+
+  static bool makes_checkpoints(const StageConfig& run) {
+    return run.text("checkpoint_folder") != "none";
+  }
+
+  void make_checkpoints(const StageConfig& run, const std::optional<ResumePoint>& resume) {
+    if (!makes_checkpoints(run)) {
+      return;
+    }
+    CheckpointWriter::Options options;
+    options.folder = run.text("checkpoint_folder");
+    options.every = run.integer("checkpoint_every");
+    options.keep = run.integer("checkpoint_keep");
+    options.next_batch = resume ? resume->position.next_batch : 0;
+    // At once, on a line of its own: the run may go on for days.
+    options.on_error = [](const std::string& error) {
+      write_standard_error("\nwarning: " + error + '\n');
+    };
+    pipeline_->set_checkpoints(std::make_shared<CheckpointWriter>(std::move(options)));
+  }
+
   enum class Phase { kPreparing, kRunning, kReporting };
 
   void prepare_folder(const std::string& path) {

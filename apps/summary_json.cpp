@@ -31,6 +31,29 @@ double per_second(double amount, double seconds) {
   return seconds > 0 ? amount / seconds : 0;
 }
 
+Json resumed_json(const RunSummary& summary) {
+  if (!summary.resumed) {
+    return nullptr;
+  }
+  const StreamPosition& from = *summary.resumed;
+  return {{"next_batch", from.next_batch},
+          {"records", from.totals.records},
+          {"documents", from.totals.documents},
+          {"rejects", from.totals.rejects},
+          {"tokens", from.account.out}};
+}
+
+Json checkpoints_json(const RunSummary& summary) {
+  if (!summary.checkpoints) {
+    return nullptr;
+  }
+  const CheckpointCounts& counts = *summary.checkpoints;
+  return {{"written", counts.written},
+          {"failed", counts.failed},
+          {"left_out", counts.left_out},
+          {"last", counts.last.empty() ? Json(nullptr) : Json(counts.last)}};
+}
+
 Json stages_json(const RunSummary& summary) {
   Json stages = Json::array();
   for (const StageSummary& stage : summary.stages) {
@@ -84,6 +107,8 @@ std::string summary_json(const RunReport& report) {
       {"status", status_name(report.status)},
       {"error", report.error.empty() ? Json(nullptr) : Json(report.error)},
       {"warnings", summary.warnings},
+      {"resumed", resumed_json(summary)},
+      {"checkpoints", checkpoints_json(summary)},
       {"wall_seconds", wall},
       {"cpu_seconds", summary.cpu_seconds},
       {"cores_used", per_second(summary.cpu_seconds, wall)},

@@ -73,6 +73,38 @@ std::string batches_row(const RunSummary& summary) {
                          grouped(summary.tokens.repeated)));
 }
 
+// Where the run goes on; the rows after it count what was there before as well.
+std::string resumed_row(const RunSummary& summary) {
+  if (!summary.resumed) {
+    return {};
+  }
+  const StreamPosition& from = *summary.resumed;
+  return row("resumed",
+             fmt::format("with batch {}; before: {}, {}; they are counted below, but not in speed",
+                         grouped(from.next_batch),
+                         counted(from.totals.documents, "document"),
+                         counted(from.account.out, "token")));
+}
+
+std::string checkpoints_row(const RunSummary& summary) {
+  if (!summary.checkpoints) {
+    return {};
+  }
+  const CheckpointCounts& counts = *summary.checkpoints;
+  std::string text = counted(counts.written, "checkpoint");
+  if (!counts.last.empty()) {
+    text += ", the last one " + counts.last;
+  }
+  if (counts.failed > 0) {
+    text += fmt::format("; {} failed", grouped(counts.failed));
+  }
+  if (counts.left_out > 0) {
+    text +=
+        fmt::format("; {} left out, because one was still being written", grouped(counts.left_out));
+  }
+  return row("saved", text);
+}
+
 std::string speed_row(const RunSummary& summary) {
   const double wall = summary.wall_seconds;
   return row("speed",
@@ -190,9 +222,10 @@ std::string sink_results(const SinkSummary& sink) {
 
 std::string summary_text(const RunReport& report) {
   const RunSummary& summary = report.summary;
-  std::string text = headline(report) + "\n\n";
+  std::string text = headline(report) + "\n\n" + resumed_row(summary);
   text += input_row(summary) + documents_row(summary) + tokens_row(summary) + batches_row(summary);
   text += speed_row(summary) + processor_row(summary) + memory_row(summary);
+  text += checkpoints_row(summary);
   if (!summary.stages.empty()) {
     text += '\n' + stage_table(summary);
   }

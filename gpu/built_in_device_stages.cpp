@@ -13,7 +13,9 @@ std::vector<DeviceStageType> built_in_device_stages() {
       {"checksum",
        "Proves that every token arrived once, whole and in order.",
        {},
-       [](const StageConfig&, const DeviceStageContext&) { return make_host_checksum(); },
+       [](const StageConfig&, const DeviceStageContext& context) {
+         return make_host_checksum(context.resume_folder);
+       },
        cuda.checksum},
       {"gemm_load",
        "Keeps the device busy for a given time with every batch, to measure the pipeline against a "

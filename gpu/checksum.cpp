@@ -1,11 +1,56 @@
 #include "gpu/checksum.h"
 
+#include <fstream>
 #include <stdexcept>
 #include <string>
 
+#include <nlohmann/json.hpp>
+
 #include "gpu/stream_checksum.h"
+#include "pipeline/atomic_file.h"
+#include "pipeline/errors.h"
 
 namespace penstock::gpu {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kFile = "/checksum.json";
+
+}  // namespace
+
+Checksum::Checksum(const std::string& resume_folder)
+    : before_(resume_folder.empty() ? Arrived() : read(resume_folder + kFile)),
+      sent_(before_.checksum),
+      cells_sent_(before_.cells) {}
+
+Checksum::Arrived Checksum::read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    throw FileError("cannot read '" + path + "': the checkpoint holds no state of 'checksum'");
+  }
+  try {
+    const Json state = Json::parse(file);
+    return {state.at("checksum").get<std::uint64_t>(),
+            state.at("cells").get<std::uint64_t>(),
+            state.at("tokens").get<std::int64_t>(),
+            state.at("batches").get<std::int64_t>()};
+  } catch (const Json::exception& error) {
+    throw FileError("'" + path + "' is damaged: " + error.what());
+  }
+}
+
+CheckpointPart Checksum::save(const Arrived& arrived) {
+  return [arrived](const std::string& folder) {
+    const Json state = {{"checksum", arrived.checksum},
+                        {"cells", arrived.cells},
+                        {"tokens", arrived.tokens},
+                        {"batches", arrived.batches}};
+    AtomicFile file(folder + kFile);
+    file.write(state.dump(1) + '\n');
+    file.commit();
+  };
+}
 
 void Checksum::hand_over(const Batch& batch) {
   sent_ += stream_checksum(batch.tokens, cells_sent_);

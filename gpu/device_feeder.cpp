@@ -16,6 +16,7 @@ DeviceFeeder::DeviceFeeder(Setup setup, StageMetrics& metrics)
       [this, promise = std::move(ready)]() mutable { run_device_thread(std::move(promise)); });
   try {
     stage_ = stage.get();
+    saves_ = stage_->saves();
   } catch (...) {
     device_thread_.join();
     throw;
@@ -150,6 +151,7 @@ void DeviceFeeder::process(Session& session, Waiting waiting) {
   try {
     run(session, *batch);
     pass_on_reports(session);
+    pass_on_save(session);
   } catch (...) {
     done.fail(std::current_exception());
     throw;
@@ -172,6 +174,7 @@ void DeviceFeeder::run(Session& session, const Batch& batch) const {
     slot.release();
     ++session.num_batches;
     session.num_tokens += on_device.num_tokens;
+    begin_save(session, batch);
     if (setup_.report_every > 0 && session.num_batches % setup_.report_every == 0) {
       session.stage->enqueue_report(stream);
     }
@@ -185,6 +188,30 @@ void DeviceFeeder::pass_on_reports(Session& session) const {
     if (setup_.on_report) {
       setup_.on_report(*report);
     }
+  }
+}
+
+void DeviceFeeder::begin_save(Session& session, const Batch& batch) const {
+  if (!saves_ || !batch.checkpoint) {
+    return;
+  }
+  if (session.saving) {
+    throw std::logic_error("a checkpoint is due while the one before is not saved yet");
+  }
+  session.stage->enqueue_save(session.chosen.device->compute_stream());
+  session.saving = batch.checkpoint;
+}
+
+void DeviceFeeder::pass_on_save(Session& session) const {
+  if (!session.saving) {
+    return;
+  }
+  try {
+    if (std::optional<CheckpointPart> part = session.stage->next_save()) {
+      std::exchange(session.saving, nullptr)->add(metrics_.name, *std::move(part));
+    }
+  } catch (...) {
+    throw_failure(session, "batch " + std::to_string(session.num_batches - 1));
   }
 }
 
@@ -210,6 +237,7 @@ std::vector<Result> DeviceFeeder::close(Session& session) const {
     throw_failure(session, "the end of the run");
   }
   pass_on_reports(session);
+  pass_on_save(session);
   if (session.profiler) {
     append(profile(session));
   }

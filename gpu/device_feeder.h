@@ -30,7 +30,8 @@ namespace penstock::gpu {
 // completes the batch (its bytes can be used again), and goes on. So the host works on batch
 // n + 2 while batch n + 1 is being copied and batch n computes. What waits in front of the feeder
 // is bounded by the byte credits that the waiting batches hold. Every `report_every` batches it
-// asks the stage for a report, and passes on the ones that have come back.
+// asks the stage for a report, and passes on the ones that have come back; and likewise for its
+// state behind each batch that a checkpoint is due behind.
 //
 // An error of the device, one that disappeared included, ends the device thread; the batches that
 // wait, and those that come, are failed with it.
@@ -59,6 +60,7 @@ class DeviceFeeder final : public Sink {
   void consume(std::shared_ptr<const Batch> batch, Completion done) override;
   void finish() override;
   void cancel() noexcept override;
+  bool saves() const override { return saves_; }
   std::vector<Result> results() const override { return results_; }
 
  private:
@@ -72,6 +74,8 @@ class DeviceFeeder final : public Sink {
     std::size_t next_slot = 0;
     std::int64_t num_batches = 0;
     std::int64_t num_tokens = 0;
+    // Of which the stage's state is on its way to the host.
+    std::shared_ptr<PendingCheckpoint> saving;
   };
 
   void run_device_thread(std::promise<DeviceStage*> ready);
@@ -82,6 +86,8 @@ class DeviceFeeder final : public Sink {
   void process(Session& session, Waiting waiting);
   void run(Session& session, const Batch& batch) const;
   void pass_on_reports(Session& session) const;
+  void begin_save(Session& session, const Batch& batch) const;
+  void pass_on_save(Session& session) const;
   std::optional<Report> next_report(Session& session) const;
   std::vector<Result> close(Session& session) const;
   static std::vector<Result> profile(Session& session);
@@ -96,6 +102,7 @@ class DeviceFeeder final : public Sink {
   StageMetrics& metrics_;
   std::vector<Result> results_;   // written by the device thread before it ends
   DeviceStage* stage_ = nullptr;  // of the device thread; for hand_over alone
+  bool saves_ = false;            // constant after construction
 
   std::mutex mutex_;
   std::condition_variable changed_;

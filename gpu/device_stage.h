@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "pipeline/batch.h"
+#include "pipeline/pending_checkpoint.h"
 #include "pipeline/sink.h"
 
 namespace penstock::gpu {
@@ -57,8 +58,18 @@ class DeviceStage {
   // The next report that has come back, in order; nothing where there is none (yet). Never waits
   // for the device.
   virtual std::optional<Report> next_report() { return std::nullopt; }
+  // Whether it has a state that checkpoints must hold; always the same answer. When a run goes on
+  // from a checkpoint, its factory finds the state in DeviceStageContext::resume_folder.
+  virtual bool saves() const { return false; }
+  // Enqueues the way back to the host of the state as it is behind the batch that was enqueued
+  // last. Where saves() is true, called when a checkpoint is due; not again before what writes the
+  // one before has returned. Never waits for the device.
+  virtual void enqueue_save(DeviceStream stream) { static_cast<void>(stream); }
+  // What writes the state that was asked for last, once it has come back; nothing where it has not
+  // yet, or was given already. Never waits for the device.
+  virtual std::optional<CheckpointPart> next_save() { return std::nullopt; }
   // Waits for what was enqueued and tells what all of it gave. After the last enqueue, on the
-  // device thread. The reports that are still to come have come back then.
+  // device thread. The reports and the state that are still to come have come back then.
   virtual std::vector<Result> results() = 0;
 };
 

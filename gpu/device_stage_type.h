@@ -19,6 +19,8 @@ struct DeviceStageContext {
   FileClaims& files;         // to tell of every file that the stage reads or writes, before it does
   std::int64_t max_in_flight = 5;  // batches whose work is enqueued and not done
   int threads = 1;                 // of the run; must not shape what is computed
+  // Of the checkpoint from which the run goes on: the stage's own files. Empty where it begins.
+  std::string resume_folder = {};
 };
 
 // Makes a device stage, on the device thread, with its device current. The config holds the options

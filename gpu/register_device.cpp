@@ -50,6 +50,10 @@ std::unique_ptr<gpu::DeviceStage> make_stage(const gpu::DeviceStageType& type,
   return stage;
 }
 
+std::string resume_folder(const BuildContext& context) {
+  return context.resume == nullptr ? "" : context.resume->folder + "/" + context.own_row.name;
+}
+
 // As gpu::open_device, but a stage that has nothing for CUDA is not brought there unasked.
 gpu::ChosenDevice open_device(const gpu::DeviceStageType& type, const gpu::DeviceChoice& choice) {
   if (choice.kind == gpu::DeviceChoice::Kind::kAuto && !type.on_cuda &&
@@ -118,7 +122,8 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
                                                 context.stream,
                                                 context.files,
                                                 2 * config.integer("slots") + 1,
-                                                context.threads};
+                                                context.threads,
+                                                resume_folder(context)};
     return make_stage(type, config, stage_context, device.backend());
   };
   if (config.boolean("profile")) {

@@ -64,6 +64,13 @@ OptionParse parse_quarantine(const std::string& text) {
   return {text, ""};
 }
 
+OptionParse parse_checkpoint_folder(const std::string& text) {
+  if (text.empty()) {
+    return {std::nullopt, "got '', expected the path of a folder, or none"};
+  }
+  return {text, ""};
+}
+
 OptionParse parse_written(const std::string& stage,
                           const Option& option,
                           const WrittenValue& written) {
@@ -83,6 +90,9 @@ OptionParse parse_written(const std::string& stage,
   }
   if (option.name == "quarantine") {
     return parse_quarantine(written.scalars.front());
+  }
+  if (option.name == "checkpoint_folder") {
+    return parse_checkpoint_folder(written.scalars.front());
   }
   return parsed;
 }
@@ -215,6 +225,18 @@ const std::vector<Option>& run_options() {
                         "without '/' that is not there by the system's loader. One that was not "
                         "built for exactly this Penstock's interface is refused.")
           .or_else(std::vector<std::string>{}),
+      Option::text("checkpoint_folder",
+                   "Folder that gets a checkpoint every checkpoint_every batches, for penstock run "
+                   "--resume; made where it is missing. none makes no checkpoints.")
+          .or_else("none"),
+      Option::integer("checkpoint_every",
+                      "How many batches there are from one checkpoint to the next. One that is due "
+                      "while the one before is still being written is left out.")
+          .in_range(1, 1e12)
+          .or_else(std::int64_t{1000}),
+      Option::integer("checkpoint_keep", "How many checkpoints are kept: the last ones.")
+          .in_range(1, 1e6)
+          .or_else(std::int64_t{3}),
   };
   return options;
 }

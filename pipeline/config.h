@@ -19,7 +19,7 @@ struct PipelineConfig {
 };
 
 // The declared options of a run: threads, memory_limit, on_error, max_errors, quarantine,
-// run_folder, plugins.
+// run_folder, plugins, and those of checkpoints.
 const std::vector<Option>& run_options();
 
 // The option that every source and transform has beside its own: on_error, by default the run's.

@@ -125,6 +125,8 @@ class Pipeline::Implementation {
     }
     if (resume_) {
       go_on_from_resume_point();
+    } else if (!replaced_sinks_ && config.run.text("checkpoint_folder") != "none") {
+      check_resumable("");
     }
   }
 
@@ -213,6 +215,9 @@ class Pipeline::Implementation {
     }
     if (!quarantine_problem_.empty() && wall_ns_ != 0) {
       summary.warnings.push_back(quarantine_problem_);
+    }
+    if (checkpoints_) {
+      add_checkpoints(summary);
     }
     judge_limit(summary);
     return summary;
@@ -477,7 +482,20 @@ class Pipeline::Implementation {
     }
   }
 
+  void add_checkpoints(RunSummary& summary) const {
+    CheckpointCounts counts = checkpoints_->counts();
+    if (counts.failed > 0) {
+      summary.warnings.push_back(std::to_string(counts.failed) +
+                                 (counts.failed == 1 ? " checkpoint" : " checkpoints") +
+                                 " could not be written; the last error: " + counts.last_error);
+    }
+    summary.checkpoints = std::move(counts);
+  }
+
   void end_run() {
+    if (checkpoints_) {
+      checkpoints_->finish();
+    }
     try {
       policy_->publish();
     } catch (const std::exception& error) {

@@ -72,6 +72,8 @@ struct RunSummary {
   std::vector<StageSummary> stages;  // in pipeline order
   std::vector<SinkSummary> sinks;    // what the sinks report; filled at the end
 
+  std::optional<CheckpointCounts> checkpoints;  // nothing where none are made
+
   std::vector<std::string> warnings;  // what went wrong beside what ended the run
 
   // Which stage limits the run (or memory_limit), and why; empty before there is anything to tell.
@@ -124,8 +126,9 @@ class Pipeline {
   // Whether a sink has announced such figures.
   bool has_figures() const;
 
-  // Makes checkpoints as `schedule` says; before the run. Throws ConfigError where a stage could
-  // not go on from one.
+  // Makes checkpoints as `schedule` says; before the run. Without it none are made, whatever the
+  // configuration says: the folder is the business of whoever runs the pipeline. Throws ConfigError
+  // where a stage could not go on from one.
   void set_checkpoints(std::shared_ptr<CheckpointSchedule> schedule);
 
   // Runs to the end of the input, to the first failure in stream order (thrown), or until `stop`

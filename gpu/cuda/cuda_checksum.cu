@@ -1,6 +1,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "gpu/checksum.h"
 #include "gpu/cuda/check.h"
@@ -36,9 +39,16 @@ __global__ void add_checksum(const TokenId* tokens,
 
 class CudaChecksum final : public Checksum {
  public:
-  CudaChecksum() : sum_(1, "the checksum", "slots"), result_(sum_.bytes(), 1, "the checksum") {
+  explicit CudaChecksum(const std::string& resume_folder)
+      : Checksum(resume_folder),
+        sum_(1, "the checksum", "slots"),
+        result_(sum_.bytes(), 1, "the checksum"),
+        saved_sum_(sum_.bytes(), 1, "the checksum"),
+        arrived_(before()) {
     const Stream stream;
-    check(cudaMemsetAsync(sum_.get(), 0, sum_.bytes(), stream.get()), "cudaMemsetAsync");
+    check(cudaMemcpyAsync(
+              sum_.get(), &arrived_.checksum, sum_.bytes(), cudaMemcpyHostToDevice, stream.get()),
+          "cudaMemcpyAsync");
     stream.synchronize();
   }
 
@@ -56,9 +66,25 @@ class CudaChecksum final : public Checksum {
     ++arrived_.batches;
   }
 
+  void enqueue_save(DeviceStream stream) override {
+    saved_sum_.enqueue(reinterpret_cast<const std::byte*>(sum_.get()),
+                       sum_.bytes(),
+                       static_cast<cudaStream_t>(stream.handle));
+    saved_ = arrived_;
+  }
+
+  std::optional<CheckpointPart> next_save() override {
+    const std::optional<std::vector<std::byte>> sum = saved_sum_.next();
+    if (!sum) {
+      return std::nullopt;
+    }
+    std::memcpy(&saved_.checksum, sum->data(), sizeof saved_.checksum);
+    return save(saved_);
+  }
+
  private:
   Arrived arrived() override {
-    if (arrived_.batches > 0) {
+    if (stream_ != nullptr) {
       result_.enqueue(reinterpret_cast<const std::byte*>(sum_.get()), sum_.bytes(), stream_);
       result_.wait();
       std::memcpy(&arrived_.checksum, result_.next().value().data(), sizeof arrived_.checksum);
@@ -68,14 +94,16 @@ class CudaChecksum final : public Checksum {
 
   DeviceArray<unsigned long long> sum_;
   Readback result_;
+  Readback saved_sum_;
   cudaStream_t stream_ = nullptr;  // of the device, which outlives the stage
-  Arrived arrived_;
+  Arrived arrived_;                // but for the checksum, which is on the device
+  Arrived saved_;                  // likewise
 };
 
 }  // namespace
 
-std::unique_ptr<DeviceStage> make_cuda_checksum() {
-  return std::make_unique<CudaChecksum>();
+std::unique_ptr<DeviceStage> make_cuda_checksum(const std::string& resume_folder) {
+  return std::make_unique<CudaChecksum>(resume_folder);
 }
 
 }  // namespace penstock::gpu

@@ -7,7 +7,9 @@
 namespace penstock::gpu {
 
 CudaStages cuda_stages() {
-  return {[](const StageConfig&, const DeviceStageContext&) { return make_cuda_checksum(); },
+  return {[](const StageConfig&, const DeviceStageContext& context) {
+            return make_cuda_checksum(context.resume_folder);
+          },
           make_cuda_gemm_load,
           make_cuda_lm_score};
 }

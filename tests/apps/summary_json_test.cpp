@@ -52,6 +52,8 @@ TEST(SummaryJson, WritesEveryFigure) {
     "status": "finished",
     "error": null,
     "warnings": [],
+    "resumed": null,
+    "checkpoints": null,
     "wall_seconds": 2.0,
     "cpu_seconds": 3.0,
     "cores_used": 1.5,

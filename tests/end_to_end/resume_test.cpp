@@ -305,6 +305,20 @@ TEST_F(Resume, QuarantinesToAFileOfItsOwn) {
   EXPECT_EQ(lines(".q.from-batch-5.jsonl"), rejects - from.totals.rejects);
 }
 
+TEST_F(Resume, IsToldToBeImpossibleBeforeTheFirstRun) {
+  write("a.jsonl", make_text(1, 9'000, 8));
+  std::string yaml = this->yaml(1, 1, kPack);
+  yaml.replace(yaml.find("discard"), 7, "{write_npy: {path: '" + folder_.path(".x.npy") + "'}}");
+  yaml.insert(1, "checkpoint_folder: '" + folder_.path("checkpoints") + "', ");
+  const StageRegistry registry = make_registry();
+  try {
+    Pipeline pipeline(parse_config(yaml, "test.yaml", registry), registry);
+    ADD_FAILURE() << "was built";
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("'write_npy' cannot go on from a checkpoint: its file"));
+  }
+}
+
 // Stages that know nothing of going on run, but not from a checkpoint.
 TEST(ResumeOfOtherStages, IsRefusedByName) {
   StageRegistry registry = make_registry();

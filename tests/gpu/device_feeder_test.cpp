@@ -1,14 +1,24 @@
 #include "gpu/device_feeder.h"
 
 #include <atomic>
+#include <cstdint>
+#include <fstream>
 #include <future>
+#include <iterator>
+#include <memory>
+#include <optional>
 #include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "gpu/checksum.h"
 #include "pipeline/errors.h"
+#include "pipeline/pending_checkpoint.h"
+#include "tests/temporary_folder.h"
 
 namespace penstock::gpu {
 namespace {
@@ -53,6 +63,10 @@ class FunctionDeviceStage final : public DeviceStage {
   std::function<void(const DeviceBatch&)> function_;
 };
 
+std::unique_ptr<DeviceStage> make_checksum() {
+  return make_host_checksum({});
+}
+
 // Passes on to a checksum, but changes one token of batch 3.
 class LossyStage final : public DeviceStage {
  public:
@@ -69,7 +83,7 @@ class LossyStage final : public DeviceStage {
   std::vector<Result> results() override { return checksum_->results(); }
 
  private:
-  std::unique_ptr<DeviceStage> checksum_ = make_host_checksum();
+  std::unique_ptr<DeviceStage> checksum_ = make_checksum();
 };
 
 DeviceFeeder::Setup setup_of(std::function<std::unique_ptr<DeviceStage>()> make, int slots = 2) {
@@ -95,7 +109,7 @@ class DeviceFeederSlots : public ::testing::TestWithParam<int> {};
 TEST_P(DeviceFeederSlots, ProveThatEveryTokenArrived) {
   StageMetrics metrics("device", 1);
   Completions completions;
-  DeviceFeeder feeder(setup_of(make_host_checksum, GetParam()), metrics);
+  DeviceFeeder feeder(setup_of(make_checksum, GetParam()), metrics);
   for (int i = 0; i < 50; ++i) {
     feeder.consume(make_batch(i), completions.next());
   }
@@ -177,7 +191,7 @@ class LostDevice final : public Device {
 
 TEST(DeviceFeeder, FailsTheBatchThatTheDeviceWasLostWith) {
   StageMetrics metrics("device", 1);
-  DeviceFeeder::Setup setup = setup_of(make_host_checksum);
+  DeviceFeeder::Setup setup = setup_of(make_checksum);
   setup.open_device = [] { return ChosenDevice{std::make_unique<LostDevice>(), "lost"}; };
   setup.stage_name = "checksum";
   DeviceFeeder feeder(std::move(setup), metrics);
@@ -274,7 +288,7 @@ TEST(DeviceFeeder, ProfilesTheBatchesOfTheRun) {
   StageMetrics metrics("device", 1);
   Completions completions;
   bool started = false;
-  DeviceFeeder::Setup setup = setup_of(make_host_checksum);
+  DeviceFeeder::Setup setup = setup_of(make_checksum);
   setup.make_profiler = [&](Device&) { return std::make_unique<RecordedProfiler>(started); };
   DeviceFeeder feeder(std::move(setup), metrics);
   EXPECT_TRUE(started);
@@ -311,7 +325,7 @@ TEST(DeviceFeeder, CountsTheWaitForTheDeviceAsBusy) {
 
 TEST(DeviceFeeder, TellsWhatTheMakingOfItsDeviceThrew) {
   StageMetrics metrics("device", 1);
-  DeviceFeeder::Setup setup = setup_of(make_host_checksum);
+  DeviceFeeder::Setup setup = setup_of(make_checksum);
   setup.open_device = []() -> ChosenDevice { throw std::runtime_error("no such device"); };
   EXPECT_THROW(DeviceFeeder(std::move(setup), metrics), std::runtime_error);
 }
@@ -336,6 +350,99 @@ TEST(DeviceFeeder, DropsWhatWaitsWhenItIsCancelled) {
   }
   EXPECT_EQ(completions.done + completions.failed, 5);
   EXPECT_GE(completions.failed, 3);
+}
+
+// Its state comes back two batches after it was asked for.
+class SlowlySavedStage final : public DeviceStage {
+ public:
+  void enqueue(const DeviceBatch& batch, DeviceStream) override { last_ = batch.index; }
+  std::vector<Result> results() override {
+    ended_ = true;
+    return {};
+  }
+  bool saves() const override { return true; }
+  void enqueue_save(DeviceStream) override { saved_ = last_; }
+  std::optional<CheckpointPart> next_save() override {
+    if (!saved_ || (last_ < *saved_ + 2 && !ended_)) {
+      return std::nullopt;
+    }
+    return [state = *std::exchange(saved_, std::nullopt)](const std::string& folder) {
+      std::ofstream(folder + "/state") << state;
+    };
+  }
+
+ private:
+  std::int64_t last_ = -1;
+  std::optional<std::int64_t> saved_;
+  bool ended_ = false;
+};
+
+// Gives the stage's state behind batch `due` of `batches` to a checkpoint, and writes it to
+// `folder`. Returns what was written.
+std::string save_behind(std::int64_t due, std::int64_t batches, const std::string& folder) {
+  StageMetrics metrics("device", 1);
+  Completions completions;
+  std::vector<PendingCheckpoint::Content> ready;
+  DeviceFeeder feeder(setup_of([] { return std::make_unique<SlowlySavedStage>(); }), metrics);
+  EXPECT_TRUE(feeder.saves());
+  const auto checkpoint = std::make_shared<PendingCheckpoint>(
+      StreamPosition(), 1, [&](PendingCheckpoint::Content content) {
+        ready.push_back(std::move(content));
+      });
+  for (std::int64_t i = 0; i < batches; ++i) {
+    auto batch = std::make_shared<Batch>(*make_batch(i));
+    batch->checkpoint = i == due ? checkpoint : nullptr;
+    feeder.consume(batch, completions.next());
+  }
+  checkpoint->complete_batch();
+  feeder.finish();
+  EXPECT_EQ(ready.size(), 1u);
+  EXPECT_EQ(ready.at(0).parts.at(0).first, "device");
+  ready.at(0).parts.at(0).second(folder);
+  std::ifstream file(folder + "/state");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(DeviceFeeder, AddsTheStateBehindABatchWhenItHasComeBack) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(save_behind(3, 10, folder.path()), "3");
+}
+
+TEST(DeviceFeeder, AddsAStateThatComesBackAtTheEnd) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(save_behind(9, 10, folder.path()), "9");
+}
+
+TEST(Checksum, GoesOnFromWhatItSaved) {
+  const TemporaryFolder folder;
+  StageMetrics metrics("device", 1);
+  Completions completions;
+  {
+    DeviceFeeder first(setup_of(make_checksum), metrics);
+    const auto checkpoint = std::make_shared<PendingCheckpoint>(
+        StreamPosition(), 1, [&](const PendingCheckpoint::Content& content) {
+          content.parts.at(0).second(folder.path());
+        });
+    checkpoint->complete_batch();
+    for (int i = 0; i < 5; ++i) {
+      auto batch = std::make_shared<Batch>(*make_batch(i));
+      batch->checkpoint = i == 2 ? checkpoint : nullptr;
+      first.consume(batch, completions.next());
+    }
+    first.finish();
+  }
+  const auto checksum_of = [&](const std::string& resume_folder, int begin) {
+    DeviceFeeder feeder(setup_of([&] { return make_host_checksum(resume_folder); }), metrics);
+    for (int i = begin; i < 20; ++i) {
+      feeder.consume(make_batch(i), completions.next());
+    }
+    feeder.finish();
+    return std::get<std::string>(result(feeder.results(), "checksum").value);
+  };
+  EXPECT_EQ(checksum_of(folder.path(), 3), checksum_of("", 0));
+  EXPECT_THROW(make_host_checksum(folder.path("nowhere")), FileError);
+  std::ofstream(folder.path("checksum.json")) << "{";
+  EXPECT_THROW(make_host_checksum(folder.path()), FileError);
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ TEST(SlotWait, IsUnderWayWhileTheFeederWaitsForASlot) {
   setup.open_device = [&]() -> ChosenDevice {
     return {std::make_unique<WatchedDevice>(marked), "watched"};
   };
-  setup.make_stage = [](Device&) { return make_host_checksum(); };
+  setup.make_stage = [](Device&) { return make_host_checksum({}); };
   setup.shape = {1, 4, 4};
   StageMetrics metrics("device", 1);
   DeviceFeeder feeder(std::move(setup), metrics);

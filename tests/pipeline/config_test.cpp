@@ -356,7 +356,8 @@ TEST(Config, ExplainsAnOverrideOfAnUnknownRunOption) {
   EXPECT_EQ(override_error("thread=2"), "unknown option 'thread'; did you mean 'threads'?");
   EXPECT_EQ(override_error("=2"),
             "unknown option ''; the options of a run are threads, memory_limit, on_error, "
-            "max_errors, quarantine, run_folder");
+            "max_errors, quarantine, run_folder, plugins, checkpoint_folder, checkpoint_every, "
+            "checkpoint_keep");
 }
 
 TEST(Config, ExplainsAnOverrideOfTheList) {

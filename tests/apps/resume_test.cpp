@@ -1,0 +1,120 @@
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "pipeline/checkpoint_folder.h"
+#include "tests/apps/subprocess.h"
+#include "tests/temporary_folder.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::HasSubstr;
+
+// `penstock run` in processes of their own, which read JSON lines from standard input.
+class ResumedRunTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    // Some of read's steps of 128 KiB, which it waits for from a pipe too.
+    for (int i = 0; i < 20'000; ++i) {
+      text_ += R"({"text": "number )" + std::to_string(i * 7919 % 10'007) + " of many\"}\n";
+    }
+    std::ofstream(folder_.path("config.yaml"))
+        << "threads: 2\n"
+           "checkpoint_folder: "
+        << checkpoints()
+        << "\n"
+           "checkpoint_every: 3\n"
+           "pipeline:\n"
+           "  - read: {paths: '-', chunk_size: 4KiB}\n"
+           "  - parse\n"
+           "  - tokenize: {model: '" PENSTOCK_SOURCE_DIR
+           "/data/sample/demo_bpe_8k_bytefallback.model'}\n"
+           "  - pack: {batch_size: 4, sequence_length: 64, shifted_targets: true}\n"
+           "  - device: {kind: cpu}\n";
+  }
+
+  std::string checkpoints() const { return folder_.path("checkpoints"); }
+
+  Subprocess start(const std::vector<std::string>& arguments) const {
+    std::vector<std::string> command = {
+        PENSTOCK_BINARY, "run", folder_.path("config.yaml"), "--summary", "-"};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    return {command, folder_.path()};
+  }
+
+  Finished run(const std::vector<std::string>& arguments) const {
+    Subprocess process = start(arguments);
+    process.write(text_);
+    return process.wait();
+  }
+
+  // Returns whether there is one within a minute.
+  bool wait_for_checkpoint() const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (!std::filesystem::exists(checkpoints()) || list_checkpoints(checkpoints()).empty()) {
+      if (std::chrono::steady_clock::now() > deadline) {
+        return false;
+      }
+      std::this_thread::yield();
+    }
+    return true;
+  }
+
+  TemporaryFolder folder_;
+  std::string text_;
+};
+
+TEST_F(ResumedRunTest, AfterAKillGivesWhatTheWholeRunGives) {
+  const Finished whole = run({"--set", "checkpoint_folder=none"});
+  ASSERT_EQ(whole.status, 0) << whole.errors;
+  {
+    Subprocess killed = start({});
+    killed.write(std::string_view(text_).substr(0, text_.size() / 2));
+    ASSERT_TRUE(wait_for_checkpoint());
+    killed.send(SIGKILL);
+    EXPECT_EQ(killed.wait().status, -SIGKILL);
+  }
+  const std::int64_t next_batch = latest_checkpoint(checkpoints()).point.position.next_batch;
+  EXPECT_GE(next_batch, 3);
+
+  const Finished resumed = run({"--resume", "latest"});
+  ASSERT_EQ(resumed.status, 0) << resumed.errors;
+  const auto expected = nlohmann::json::parse(whole.output);
+  const auto summary = nlohmann::json::parse(resumed.output);
+  EXPECT_EQ(summary.at("resumed").at("next_batch"), next_batch);
+  for (const char* key : {"sinks", "batches", "documents", "tokens"}) {
+    EXPECT_EQ(summary.at(key), expected.at(key)) << key;
+  }
+  EXPECT_EQ(summary.at("input").at("records"), expected.at("input").at("records"));
+  EXPECT_GE(summary.at("checkpoints").at("written"), 1);
+}
+
+TEST_F(ResumedRunTest, SaysWhyItCannotGoOn) {
+  const auto error_of = [&](const std::vector<std::string>& arguments) {
+    const Finished finished = start(arguments).wait();
+    EXPECT_EQ(finished.status, 2);
+    return finished.errors;
+  };
+  EXPECT_THAT(error_of({"--resume", "latest"}),
+              HasSubstr("cannot read the folder of checkpoints '" + checkpoints() + "'"));
+  EXPECT_THAT(error_of({"--resume", "latest", "--set", "checkpoint_folder=none"}),
+              HasSubstr("'--resume latest' takes the last checkpoint in checkpoint_folder"));
+  ASSERT_EQ(run({}).status, 0);
+  EXPECT_THAT(error_of({}), HasSubstr("go on with it (--resume latest), or name another folder"));
+  EXPECT_THAT(error_of({"--resume", "latest", "--set", "pack.batch_size=5"}),
+              HasSubstr("the run would not be the same: pack.batch_size was 4 and is 5 now"));
+}
+
+}  // namespace
+}  // namespace penstock
