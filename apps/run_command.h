@@ -15,8 +15,8 @@ struct RunOptions {
   bool quiet = false;        // neither progress nor text, only errors and warnings
   std::string run_folder;    // empty: as the configuration says
   std::string serve;         // "ADDRESS:PORT" to show the run at; empty: nowhere
-  std::string resume;        // checkpoint, folder of checkpoints, or "latest"; empty: from the start
-  std::string trace_path;    // time line for ui.perfetto.dev; empty: none
+  std::string resume;      // checkpoint, folder of checkpoints, or "latest"; empty: from the start
+  std::string trace_path;  // time line for ui.perfetto.dev; empty: none
   // How long a report may take once the process should have ended.
   std::chrono::milliseconds report_grace{200};
 };
