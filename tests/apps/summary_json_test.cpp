@@ -105,6 +105,22 @@ TEST(SummaryJson, ListsTheWarnings) {
   EXPECT_EQ(parsed(report)["warnings"], ordered_json({"first", "second"}));
 }
 
+TEST(SummaryJson, TellsOfResumingAndOfCheckpoints) {
+  RunReport report = sample_report();
+  StreamPosition& from = report.summary.resumed.emplace();
+  from.next_batch = 12;
+  from.totals = {510, 500, 1};
+  from.account = {390'000, 400'000, 0, 0, 0};
+  report.summary.checkpoints = {4, 2, 3, "ckpt/batch-000000000012", "disk full"};
+  const ordered_json json = parsed(report);
+  EXPECT_EQ(json["resumed"],
+            ordered_json::parse(R"({"next_batch": 12, "records": 510, "documents": 500,
+                                    "rejects": 1, "tokens": 400000})"));
+  EXPECT_EQ(json["checkpoints"], ordered_json::parse(R"({"written": 4, "failed": 2, "left_out": 3,
+                                    "last": "ckpt/batch-000000000012"})"));
+  EXPECT_EQ(json["rates"]["tokens_per_second"], 200'000);
+}
+
 TEST(SummaryJson, IsValidForARunThatDidNothing) {
   RunReport report;
   report.status = RunStatus::kStopped;
@@ -132,7 +148,10 @@ TEST(SummaryJson, ReplacesBytesThatAreNotUtf8) {
 
 TEST(SummaryJson, HasEveryKeyInTheDocumentation) {
   std::vector<std::string> keys;
-  collect_keys(parsed(sample_report()), keys);
+  RunReport report = sample_report();
+  report.summary.resumed.emplace();
+  report.summary.checkpoints.emplace();
+  collect_keys(parsed(report), keys);
   ASSERT_GT(keys.size(), 30U);
   const std::string text = documentation();
   for (const std::string& key : keys) {

@@ -49,6 +49,31 @@ TEST(SummaryText, TellsTheSpeedOfAStageFromItsOwnThread) {
   EXPECT_THAT(summary_text(report), HasSubstr("-    500 k tokens/s         0 "));
 }
 
+TEST(SummaryText, TellsWhereARunGoesOnAndWhatIsNew) {
+  RunReport report = sample_report();
+  StreamPosition& from = report.summary.resumed.emplace();
+  from.next_batch = 12;
+  from.totals.documents = 500;
+  from.account = {390'000, 400'000, 0, 0, 0};
+  const std::string text = summary_text(report);
+  EXPECT_THAT(
+      text,
+      HasSubstr("  resumed    with batch 12; before: 500 documents, 400,000 tokens; they are "
+                "counted below, but not in speed\n  input "));
+  EXPECT_THAT(text, HasSubstr("  speed      200 k tokens/s"));
+}
+
+TEST(SummaryText, TellsWhatBecameOfTheCheckpoints) {
+  RunReport report = sample_report();
+  report.summary.checkpoints = {1, 0, 0, "ckpt/batch-000000000012", ""};
+  EXPECT_THAT(summary_text(report),
+              HasSubstr("  saved      1 checkpoint, the last one ckpt/batch-000000000012\n"));
+  report.summary.checkpoints = {0, 2, 3, "", "disk full"};
+  EXPECT_THAT(summary_text(report),
+              HasSubstr("  saved      0 checkpoints; 2 failed; 3 left out, because one was still "
+                        "being written\n"));
+}
+
 TEST(SummaryText, EndsWithTheWarnings) {
   RunReport report = sample_report();
   report.summary.warnings = {"first", "second"};

@@ -176,10 +176,13 @@ TEST_F(Resume, GoesOnWithTheVeryNextBatch) {
                              "batch_size: 16, sequence_length: 1024, drop_last: true",
                              "batch_size: 16, sequence_length: 1024"}) {
       for (const int lanes : {1, 3}) {
+        if (lanes == 1 && most_words > 8) {
+          continue;  // a lane of long documents is nothing new
+        }
         const Ran whole = run(yaml(2, lanes, pack));
         const std::size_t batches = whole.batches.size();
         ASSERT_GE(batches, 1u);
-        for (const std::size_t n : {std::size_t{0}, random() % batches, batches - 1}) {
+        for (const std::size_t n : {random() % batches, batches - 1}) {
           SCOPED_TRACE(std::string(pack) + ", " + std::to_string(lanes) + " lanes, words up to " +
                        std::to_string(most_words) + ", behind batch " + std::to_string(n));
           expect_same_from(yaml(1 + static_cast<int>(n % 2), lanes, pack), whole, n);
@@ -192,10 +195,10 @@ TEST_F(Resume, GoesOnWithTheVeryNextBatch) {
 constexpr const char* kPack = "batch_size: 2, sequence_length: 128, shifted_targets: true";
 
 TEST_F(Resume, GoesOnBehindEveryBatch) {
-  write("a.zst", testing::zstd_frames(make_text(1, 9'000, 40), 2'000));
-  write("b.jsonl", make_text(2, 6'000, 40));
+  write("a.zst", testing::zstd_frames(make_text(1, 6'000, 40), 2'000));
+  write("b.jsonl", make_text(2, 5'000, 40));
   const Ran whole = run(yaml(1, 2, kPack));
-  ASSERT_GE(whole.batches.size(), 20u);
+  ASSERT_GE(whole.batches.size(), 10u);
   for (std::size_t n = 0; n < whole.batches.size(); ++n) {
     expect_same_from(yaml(1, 2, kPack), whole, n);
   }
