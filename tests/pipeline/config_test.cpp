@@ -356,7 +356,7 @@ TEST(Config, ExplainsAnOverrideOfAnUnknownRunOption) {
   EXPECT_EQ(override_error("thread=2"), "unknown option 'thread'; did you mean 'threads'?");
   EXPECT_EQ(override_error("=2"),
             "unknown option ''; the options of a run are threads, memory_limit, on_error, "
-            "max_errors, quarantine");
+            "max_errors, quarantine, plugins");
 }
 
 TEST(Config, ExplainsAnOverrideOfTheList) {
