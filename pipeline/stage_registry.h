@@ -110,7 +110,8 @@ class StageRegistry {
   // option declared twice. A source or transform gets the option `on_error` beside its own.
   void add(StageType type);
 
-  // Registers a Transform whose constructor takes the StageConfig.
+  // Registers a Transform whose constructor takes the StageConfig. The first instance is made when
+  // the pipeline is built, so that what its constructor throws is told before anything runs.
   template <typename T>
   requires std::constructible_from<T, const StageConfig&>
   void add_transform(std::string name,
@@ -124,7 +125,11 @@ class StageRegistry {
          ordering,
          std::move(options),
          StageFactory([](const StageConfig& config, const BuildContext&) -> InstanceFactory {
-           return [config] { return std::make_unique<T>(config); };
+           // std::function copies what it holds; instances are made one at a time.
+           auto first = std::make_shared<std::unique_ptr<Stage>>(std::make_unique<T>(config));
+           return [config, first]() -> std::unique_ptr<Stage> {
+             return *first ? std::move(*first) : std::make_unique<T>(config);
+           };
          })});
   }
 
