@@ -13,8 +13,8 @@ namespace penstock::gpu {
 // A batch as it lies in a device's memory; see Batch for the meaning of the shapes. The pointers
 // are device pointers, valid until the work that was enqueued on them is done. Owns nothing.
 struct DeviceBatch {
-  std::int64_t index = 0;
-  BatchShape shape;
+  std::int64_t index = 0;                    // Batch::index
+  BatchShape shape;                          // the same for every batch of a run
   std::int64_t num_tokens = 0;               // cells that are not padding
   const TokenId* tokens = nullptr;           // [batch_size, row_length]
   const std::int32_t* cu_seqlens = nullptr;  // [num_segments + 1]
@@ -29,13 +29,13 @@ struct DeviceBatch {
 // What a device stage has found so far.
 struct Report {
   std::int64_t num_batches = 0;  // from the first one of the run
-  std::vector<Result> figures;
+  std::vector<Result> figures;   // as for Sink::results()
 };
 
 // A queue of work on a device: a cudaStream_t on CUDA; null on the host backend, where the work is
 // done when enqueue() returns.
 struct DeviceStream {
-  void* handle = nullptr;
+  void* handle = nullptr;  // the cudaStream_t, or null
 };
 
 // What runs on a device for each batch. Enqueues work and returns nothing that needs waiting for.

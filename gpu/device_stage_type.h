@@ -33,10 +33,10 @@ struct DeviceStageType {
   std::string name;             // as in `device: {stage: NAME}`, snake_case
   std::string summary;          // one sentence
   std::vector<Option> options;  // beside those of `device`; there with this stage alone
-  DeviceStageFactory on_host;
-  DeviceStageFactory on_cuda;  // empty in a build without CUDA
-  bool reports = false;        // DeviceStage::next_report() gives reports
-  std::string plugin = {};     // that registers it; set by add_device_stage()
+  DeviceStageFactory on_host;   // empty where it needs CUDA
+  DeviceStageFactory on_cuda;   // empty in a build without CUDA
+  bool reports = false;         // DeviceStage::next_report() gives reports
+  std::string plugin = {};      // that registers it; set by add_device_stage()
 };
 
 // Registers a kind of device stage, as a choice of the option `stage` of the sink `device`, which

@@ -29,8 +29,8 @@ class AtomicFile {
   // Flushes, syncs to disk and renames. Nothing may be written afterwards.
   void commit();
 
-  const std::string& path() const { return path_; }
-  std::int64_t size() const { return size_; }  // bytes written so far
+  const std::string& path() const { return path_; }  // the final name
+  std::int64_t size() const { return size_; }        // bytes written so far
 
  private:
   void flush();

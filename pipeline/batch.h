@@ -16,12 +16,12 @@ class PendingCheckpoint;
 // row-major order. In rows with shifted targets the overlapping last token belongs to the segment
 // of the token before it.
 struct Segment {
-  std::int64_t begin = 0;  // index into Batch::tokens
-  std::int64_t end = 0;    // exclusive
-  std::shared_ptr<const std::string> shard;
-  std::int64_t record = 0;          // as in SourcePosition
-  std::int64_t byte_offset = 0;     // of the record, as in SourcePosition
-  std::int64_t document_token = 0;  // index of the segment's first token in its document
+  std::int64_t begin = 0;                    // index into Batch::tokens
+  std::int64_t end = 0;                      // exclusive
+  std::shared_ptr<const std::string> shard;  // as in SourcePosition
+  std::int64_t record = 0;                   // as in SourcePosition
+  std::int64_t byte_offset = 0;              // of the record, as in SourcePosition
+  std::int64_t document_token = 0;           // index of the segment's first token in its document
 };
 
 // The shape of every batch of a run.
@@ -30,8 +30,8 @@ struct BatchShape {
   std::int64_t sequence_length = 0;  // model input positions in a row
   std::int64_t row_length = 0;       // sequence_length, or sequence_length + 1 with shifted targets
 
-  std::int64_t cells() const { return batch_size * row_length; }
-  std::int64_t positions() const { return batch_size * sequence_length; }
+  std::int64_t cells() const { return batch_size * row_length; }           // in the array of tokens
+  std::int64_t positions() const { return batch_size * sequence_length; }  // of model input
 };
 
 // A fixed-shape array of token ids with its document boundaries. Immutable once assembled; sinks
@@ -52,6 +52,7 @@ struct Batch {
   // batch_size * sequence_length.
   std::vector<std::int32_t> cu_seqlens;
 
+  // Which document every valid token comes from, in row-major order.
   std::vector<Segment> segments;
 
   std::int64_t num_rows = 0;    // rows that hold at least one real token; the others are padding

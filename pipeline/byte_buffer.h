@@ -11,9 +11,10 @@ namespace penstock {
 // nothing): parsers such as simdjson read whole vectors.
 class ByteBuffer {
  public:
-  static constexpr std::size_t kPadding = 64;
+  static constexpr std::size_t kPadding = 64;  // readable bytes behind the last one
 
   ByteBuffer() = default;
+  // Empty, with room for `capacity` bytes. What is moved from is empty without room.
   explicit ByteBuffer(std::size_t capacity) { reserve(capacity); }
   ByteBuffer(ByteBuffer&& other) noexcept;
   ByteBuffer& operator=(ByteBuffer&& other) noexcept;
@@ -21,6 +22,7 @@ class ByteBuffer {
   ByteBuffer& operator=(const ByteBuffer&) = delete;
   ~ByteBuffer() = default;
 
+  // As of std::string. The pointers are valid until the capacity changes.
   char* data() noexcept { return bytes_.get(); }
   const char* data() const noexcept { return bytes_.get(); }
   std::size_t size() const noexcept { return size_; }

@@ -30,7 +30,7 @@ std::string to_string(const SourcePosition& position);
 // A record that a stage refused, on its way to the error policy (see error_policy.h). Rejects
 // travel with their chunk, so they are judged in stream order whatever the timing was.
 struct Reject {
-  SourcePosition position;
+  SourcePosition position;     // of the record
   std::string reason;          // one sentence without a final stop
   std::string raw;             // the record as it was read; may be cut, see raw_bytes
   std::int64_t raw_bytes = 0;  // length of the whole record
@@ -39,7 +39,7 @@ struct Reject {
 
 // One text, valid UTF-8, as a view into its chunk's arena.
 struct Document {
-  std::string_view text;
+  std::string_view text;         // valid as long as the chunk
   std::int64_t record = 0;       // as in SourcePosition
   std::int64_t byte_offset = 0;  // of the record, as in SourcePosition
 };
@@ -47,9 +47,9 @@ struct Document {
 // One document's tokens end (exclusive) at `end` in TokenChunk::ids and begin where the previous
 // one's end.
 struct TokenDocument {
-  std::int64_t end = 0;
-  std::int64_t record = 0;
-  std::int64_t byte_offset = 0;
+  std::int64_t end = 0;          // index into TokenChunk::ids, exclusive
+  std::int64_t record = 0;       // as in SourcePosition
+  std::int64_t byte_offset = 0;  // of the record, as in SourcePosition
 };
 
 // Memory that chunks which are over have left to those to come, so that a run allocates none once
@@ -58,6 +58,7 @@ struct TokenDocument {
 class SpareMemory {
  public:
   SpareMemory() = default;
+  // Memory moves along, and is not copied.
   SpareMemory(SpareMemory&&) noexcept = default;
   SpareMemory& operator=(SpareMemory&&) noexcept = default;
   SpareMemory(const SpareMemory&) {}
@@ -101,6 +102,7 @@ enum class RecordDelimiter {
 
 // Decompressed bytes of one shard, cut at record ends.
 struct ByteChunk : ChunkInfo {
+  // Whole records of the shard, as they follow each other there.
   ByteBuffer bytes;
   RecordDelimiter delimiter = RecordDelimiter::kLine;
 };
@@ -127,12 +129,14 @@ class TextArena {
 // Documents of one shard, in record order. A stage may drop, replace (store the new text in the
 // arena) or add documents, and reports refused ones in `rejects`.
 struct DocumentChunk : ChunkInfo {
+  // The texts are views into the arena, or live as long as it.
   std::vector<Document> documents;
   TextArena arena;
 };
 
 // Token ids of the documents of one shard, concatenated. Documents without tokens are kept.
 struct TokenChunk : ChunkInfo {
+  // The ids of all documents, and where each document ends in them.
   std::vector<TokenId> ids;
   std::vector<TokenDocument> documents;
 };

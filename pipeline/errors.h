@@ -10,12 +10,13 @@ namespace penstock {
 // One thing wrong with a configuration: where, what was got, what was expected.
 struct ConfigIssue {
   std::string location;  // "file:line:column", or "--set KEY=VALUE", or empty
-  std::string message;
+  std::string message;   // one sentence without a final stop
 };
 
 // Everything that is wrong with a configuration, found before any work. what() has a line an issue.
 class ConfigError : public std::runtime_error {
  public:
+  // At least one.
   explicit ConfigError(std::vector<ConfigIssue> issues);
   const std::vector<ConfigIssue>& issues() const noexcept { return issues_; }
 

@@ -21,6 +21,7 @@ class FileClaims {
   // std::runtime_error where the file is an input, or an output already.
   void add_output(const std::string& path);
 
+  // Whether the file is one that the run reads.
   bool is_input(const std::string& path) const;
 
  private:

@@ -28,6 +28,7 @@ class BusyClock {
   BusyClock(const std::string& name, TimedThread thread, const SpanListeners& listeners)
       : name_(&name), thread_(thread), listeners_(&listeners) {}
 
+  // Of all calls, those under way included.
   std::int64_t total_ns() const {
     const std::lock_guard lock(mutex_);
     return finished_ns_ + inside_ * now_ns() - entered_ns_;
@@ -63,6 +64,7 @@ class BusyClock {
 // Counts the time from its construction to its destruction, and passes it on to those who listen.
 class BusyTimer {
  public:
+  // The clock outlives the timer.
   explicit BusyTimer(BusyClock& clock) : clock_(clock), entered_ns_(now_ns()) {
     const std::lock_guard lock(clock_.mutex_);
     clock_.entered_ns_ += entered_ns_;
@@ -91,6 +93,7 @@ class BusyTimer {
 // Counters of one stage. Any thread adds, any thread reads; each counter is exact, the set of them
 // is a snapshot only when the run is over.
 struct StageMetrics {
+  // Whose clocks pass nothing on.
   StageMetrics(std::string stage_name, int stage_width)
       : name(std::move(stage_name)), width(stage_width) {}
   // Whose clocks pass on what they time.
@@ -100,20 +103,20 @@ struct StageMetrics {
         busy(name, TimedThread::kOfPipeline, listeners),
         own_thread(name, TimedThread::kOfStage, listeners) {}
 
-  const std::string name;
+  const std::string name;  // with [n] where a stage stands more than once
   // Set while the pipeline is built.
   int width;           // how many threads can be in it at once
   int node = 0;        // of the graph: rows of the same node share its threads
   std::string plugin;  // file name of the plug-in that the stage comes from; empty for others
   std::string note;    // what the stage has to say about how it was built; one line, may be empty
 
-  std::atomic<std::int64_t> chunks{0};  // chunks, or batches for a sink
-  std::atomic<std::int64_t> records{0};
-  std::atomic<std::int64_t> documents{0};
-  std::atomic<std::int64_t> tokens{0};
-  std::atomic<std::int64_t> bytes_in{0};
-  std::atomic<std::int64_t> bytes_out{0};
-  std::atomic<std::int64_t> rejects{0};
+  std::atomic<std::int64_t> chunks{0};     // chunks, or batches for a sink
+  std::atomic<std::int64_t> records{0};    // of the chunks that came in
+  std::atomic<std::int64_t> documents{0};  // that went out
+  std::atomic<std::int64_t> tokens{0};     // that went out; those of batches for a sink
+  std::atomic<std::int64_t> bytes_in{0};  // content_bytes() of what came in; as stored for a source
+  std::atomic<std::int64_t> bytes_out{0};   // content_bytes() of what went out
+  std::atomic<std::int64_t> rejects{0};     // records that the stage refused
   std::atomic<std::int64_t> blocked_ns{0};  // ready to read, but memory_limit was used up
   BusyClock busy;                           // on the pipeline's threads
   BusyClock own_thread;                     // on a thread of the stage's own
@@ -131,9 +134,11 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
+  // A row that keeps its address as long as this.
   StageMetrics& add(std::string name, int width) {
     return rows_.emplace_back(std::move(name), width, listeners_);
   }
+  // In the order in which they were added.
   std::deque<StageMetrics>& rows() { return rows_; }
   const std::deque<StageMetrics>& rows() const { return rows_; }
 

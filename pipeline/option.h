@@ -22,24 +22,25 @@ using OptionValue = std::variant<bool, std::int64_t, double, std::string, std::v
 // Declares one option of a stage: from this one declaration come validation, the defaults,
 // `penstock stages`, and docs/configuration.md. An option without a default is required.
 struct Option {
-  std::string name;  // snake_case
-  OptionType type = OptionType::kText;
-  std::string summary;  // one or two sentences; units and meaning of special values
-  std::optional<OptionValue> default_value;
-  std::optional<double> min;         // inclusive, numbers and bytes
-  std::optional<double> max;         // inclusive
-  std::vector<std::string> choices;  // kText: the allowed values; empty means any
+  std::string name;                     // snake_case
+  OptionType type = OptionType::kText;  // what default_value holds
+  std::string summary;                  // one or two sentences; units and meaning of special values
+  std::optional<OptionValue> default_value;  // none: the option is required
+  std::optional<double> min;                 // inclusive, numbers and bytes
+  std::optional<double> max;                 // inclusive
+  std::vector<std::string> choices;          // kText: the allowed values; empty means any
 
   // The option is there only where another one, a choice declared before it, has this value.
   struct Condition {
-    std::string option;
-    std::string value;
+    std::string option;  // the other one's name
+    std::string value;   // and what it must be
   };
   std::optional<Condition> condition;
 
   // Whether another value can give other batches: of options of sources, transforms and assemblers.
   bool shapes_stream = true;
 
+  // A required option of this type, of any value.
   static Option boolean(std::string name, std::string summary);
   static Option integer(std::string name, std::string summary);
   static Option number(std::string name, std::string summary);
@@ -55,7 +56,7 @@ struct Option {
   Option only_with(std::string choice, std::string value) &&;
   Option without_effect_on_stream() &&;
 
-  bool required() const { return !default_value; }
+  bool required() const { return !default_value; }  // has to be written
 };
 
 // "integer", "number", "size in bytes", "text", "one of a, b, c", ...
@@ -63,8 +64,9 @@ std::string describe_type(const Option& option);
 // As a user would write it in YAML; sizes in the largest whole unit ("256KiB").
 std::string format_value(const OptionValue& value, OptionType type);
 
+// What became of an option's text.
 struct OptionParse {
-  std::optional<OptionValue> value;
+  std::optional<OptionValue> value;  // none where the text is wrong
   std::string error;  // "got 'x', expected an integer of at least 1" where there is no value
 };
 

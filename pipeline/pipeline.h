@@ -20,15 +20,15 @@ namespace penstock {
 
 // One row of a summary.
 struct StageSummary {
-  std::string name;
-  int width = 1;
-  std::int64_t chunks = 0;
-  std::int64_t records = 0;
-  std::int64_t documents = 0;
-  std::int64_t tokens = 0;
-  std::int64_t bytes_in = 0;
-  std::int64_t bytes_out = 0;
-  std::int64_t rejects = 0;
+  std::string name;               // as in StageMetrics, which says more of what is counted
+  int width = 1;                  // how many threads can be in it at once
+  std::int64_t chunks = 0;        // chunks, or batches for a sink
+  std::int64_t records = 0;       // of the chunks that came in
+  std::int64_t documents = 0;     // that went out
+  std::int64_t tokens = 0;        // that went out
+  std::int64_t bytes_in = 0;      // of text; as stored for a source
+  std::int64_t bytes_out = 0;     // of text
+  std::int64_t rejects = 0;       // records that it refused
   int node = 0;                   // of the graph: rows of the same node share its threads
   std::string plugin;             // file name of the plug-in that it comes from; may be empty
   std::string note;               // what the stage says about how it was built; may be empty
@@ -39,9 +39,10 @@ struct StageSummary {
   double busy_share = 0;          // of the time of its threads: of `width`, or of its own
 };
 
+// What a sink reports.
 struct SinkSummary {
-  std::string name;
-  std::vector<Result> results;
+  std::string name;             // with [n] where a sink stands more than once
+  std::vector<Result> results;  // Sink::results()
 };
 
 // What a run did, or has done so far. Where it goes on from a checkpoint, records, documents,
@@ -50,10 +51,10 @@ struct RunSummary {
   std::optional<StreamPosition> resumed;  // where it goes on
   bool finished = false;                  // the whole input went through
   bool stopped = false;                   // ended by the stop token
-  double wall_seconds = 0;
-  double cpu_seconds = 0;  // of the process, during the run
-  int threads = 1;
-  std::int64_t memory_limit = 0;
+  double wall_seconds = 0;                // of the run so far
+  double cpu_seconds = 0;                 // of the process, during the run
+  int threads = 1;                        // that work at the same time
+  std::int64_t memory_limit = 0;          // bytes
   std::int64_t peak_in_flight_bytes = 0;  // highest sum of byte credits in use
   std::int64_t peak_resident_bytes = 0;   // of the process
 
@@ -63,8 +64,8 @@ struct RunSummary {
   std::int64_t documents = 0;                     // packed
   std::int64_t text_bytes = 0;                    // of the documents tokenized
   std::int64_t batches = 0;                       // completed by every sink
-  std::int64_t rejects = 0;
-  TokenAccount tokens;
+  std::int64_t rejects = 0;                       // judged
+  TokenAccount tokens;                            // of the assembler
 
   // Tokens that came from the stages before the assembler, in this run.
   std::int64_t new_tokens() const;
@@ -83,19 +84,23 @@ struct RunSummary {
 
 // A picture of the graph that a run builds, for `penstock graph`.
 struct GraphNode {
-  std::string id;
+  std::string id;     // a word, unique in the graph
   std::string label;  // lines separated by '\n'
-  enum class Kind { kLane, kParallel, kInOrder, kAssemble, kSink } kind = Kind::kParallel;
+  // What works there: a lane of the source, stages in parallel or in order, the assembler, a sink.
+  enum class Kind { kLane, kParallel, kInOrder, kAssemble, kSink };
+  Kind kind = Kind::kParallel;
 };
+// What flows from one node to another.
 struct GraphEdge {
-  std::string from;
-  std::string to;
-  std::string label;
+  std::string from;     // GraphNode::id
+  std::string to;       // GraphNode::id
+  std::string label;    // what flows
   bool credit = false;  // bytes given back, against the direction of the data
 };
+// All of the graph.
 struct GraphDescription {
-  std::vector<GraphNode> nodes;
-  std::vector<GraphEdge> edges;
+  std::vector<GraphNode> nodes;  // in the order of the stages
+  std::vector<GraphEdge> edges;  // between them
 };
 
 // A built pipeline: every stage checked and constructed, nothing read yet. Runs once.
@@ -138,7 +143,9 @@ class Pipeline {
   // What has been done so far; any thread, at any time.
   RunSummary progress() const;
 
+  // What the stages said of the stream while they were built.
   const StreamInfo& stream() const;
+  // The graph that run() builds.
   GraphDescription graph() const;
   // For a file that the caller writes beside the run, as an AtomicFile; before the run. Throws
   // std::runtime_error where the run reads it (a shard, a model, the configuration) or writes it.

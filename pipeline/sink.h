@@ -23,8 +23,10 @@ class DroppedBatch : public std::logic_error {
 // throws std::logic_error.
 class Completion {
  public:
+  // Called once, by whoever fulfils or drops the promise; null where all went well.
   using Callback = std::function<void(std::exception_ptr)>;
 
+  // Made by the pipeline, and by tests of a sink. What is moved from promises nothing.
   explicit Completion(Callback callback) : callback_(std::move(callback)) {}
   Completion(Completion&& other) noexcept : callback_(std::exchange(other.callback_, nullptr)) {}
   Completion(const Completion&) = delete;

@@ -36,14 +36,18 @@ class SpanListener {
   SpanListener& operator=(const SpanListener&) = delete;
   virtual ~SpanListener() = default;
 
+  // The span is valid during the call.
   virtual void add(const Span& span) noexcept = 0;
 };
 
 // Those who listen. Any thread; a listener is kept as long as the others.
 class SpanListeners {
  public:
+  // Hears of every span from now on.
   void add(std::shared_ptr<SpanListener> listener);
+  // Whether nobody listens, so that no span needs to be made.
   bool is_empty() const { return is_empty_.load(std::memory_order_relaxed); }
+  // To all who listen.
   void pass_on(const Span& span) const noexcept;
 
  private:

@@ -24,6 +24,7 @@ class Stage {
   Stage& operator=(const Stage&) = delete;
   virtual ~Stage() = default;
 
+  // The chunk is of the payload that was registered, and so is what becomes of it.
   virtual Chunk process_chunk(Chunk chunk) = 0;
 };
 
@@ -32,11 +33,14 @@ class Stage {
 template <typename In, typename Out>
 class Transform : public Stage {
  public:
+  // What the registry takes the payloads from.
   using Input = In;
   using Output = Out;
 
+  // What becomes of one chunk; begins with continue_chunk() where Out is another payload.
   virtual Out process(In chunk) = 0;
 
+  // Unwraps the payload and wraps what becomes of it.
   Chunk process_chunk(Chunk chunk) final { return process(std::get<In>(std::move(chunk))); }
 };
 

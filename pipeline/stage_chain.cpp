@@ -15,7 +15,6 @@ void add_to(std::atomic<std::int64_t>& counter, std::int64_t amount) {
 }
 
 void count_output(const Chunk& chunk, StageMetrics& metrics) {
-  add_to(metrics.bytes_out, content_bytes(chunk));
   if (const auto* documents = std::get_if<DocumentChunk>(&chunk)) {
     add_to(metrics.documents, std::ssize(documents->documents));
   } else if (const auto* tokens = std::get_if<TokenChunk>(&chunk)) {
@@ -52,15 +51,19 @@ StageChain::Instances& StageChain::instances(std::size_t slot) {
 
 void StageChain::process(Chunk& chunk, std::size_t slot) {
   Instances& own = instances(slot);
+  std::int64_t bytes = content_bytes(chunk);  // counted once for each stage: it looks at every text
   for (std::size_t i = 0; i < stages_.size(); ++i) {
-    process_one(stages_[i], *own[i], chunk);
+    bytes = process_one(stages_[i], *own[i], chunk, bytes);
   }
 }
 
-void StageChain::process_one(const BuiltStage& built, Stage& stage, Chunk& chunk) {
+std::int64_t StageChain::process_one(const BuiltStage& built,
+                                     Stage& stage,
+                                     Chunk& chunk,
+                                     std::int64_t bytes_in) {
   const ChunkInfo before = info(chunk);
   const std::size_t num_rejects = before.rejects.size();
-  add_to(built.metrics->bytes_in, content_bytes(chunk));
+  add_to(built.metrics->bytes_in, bytes_in);
   try {
     {
       const BusyTimer timer(built.metrics->busy);
@@ -85,7 +88,10 @@ void StageChain::process_one(const BuiltStage& built, Stage& stage, Chunk& chunk
     add_to(built.metrics->chunks, 1);
     add_to(built.metrics->records, before.num_records);
     add_to(built.metrics->rejects, std::ssize(after.rejects) - static_cast<long>(num_rejects));
+    const std::int64_t bytes_out = content_bytes(chunk);
+    add_to(built.metrics->bytes_out, bytes_out);
     count_output(chunk, *built.metrics);
+    return bytes_out;
   } catch (...) {
     ByteChunk emptied;
     static_cast<ChunkInfo&>(emptied) = before;

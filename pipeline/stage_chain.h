@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -59,7 +60,11 @@ class StageChain {
  private:
   using Instances = std::vector<std::unique_ptr<Stage>>;
 
-  void process_one(const BuiltStage& built, Stage& stage, Chunk& chunk);
+  // `bytes_in` is content_bytes() of the chunk. Returns that of what becomes of it.
+  std::int64_t process_one(const BuiltStage& built,
+                           Stage& stage,
+                           Chunk& chunk,
+                           std::int64_t bytes_in);
   Instances& instances(std::size_t slot);
 
   const std::vector<BuiltStage> stages_;

@@ -25,6 +25,7 @@ class StageConfig {
   const std::string& stage() const { return stage_; }        // registered name: "tokenize"
   const std::string& location() const { return location_; }  // "file:line:column"
 
+  // The option's value, of the type that was declared.
   bool boolean(const std::string& option) const;
   std::int64_t integer(const std::string& option) const;  // kInteger and kBytes
   double number(const std::string& option) const;

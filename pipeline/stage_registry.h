@@ -50,17 +50,18 @@ class TokenDecoder {
   TokenDecoder(const TokenDecoder&) = delete;
   TokenDecoder& operator=(const TokenDecoder&) = delete;
   virtual ~TokenDecoder() = default;
+  // Ids that are none of the vocabulary become nothing.
   virtual std::string decode(const std::vector<TokenId>& ids) const = 0;
 };
 
 // What stages further down need to know about the stream. Stages are built in configuration order,
 // so each one reads what those before it wrote.
 struct StreamInfo {
-  std::optional<BatchShape> batch_shape;
-  std::optional<std::int64_t> vocabulary_size;
-  std::optional<TokenId> pad_id;  // what the model pads with
-  std::optional<TokenId> eos_id;
-  std::shared_ptr<const TokenDecoder> decoder;
+  std::optional<BatchShape> batch_shape;        // of every batch, once an assembler is built
+  std::optional<std::int64_t> vocabulary_size;  // ids are below it
+  std::optional<TokenId> pad_id;                // what the model pads with
+  std::optional<TokenId> eos_id;                // what the model ends a document with
+  std::shared_ptr<const TokenDecoder> decoder;  // null where ids cannot be turned into text
   // The options that shape the stream, as "label.option". Where an option is the name of something,
   // such as a file, the stage that knows its content puts that in the option's place.
   StreamFingerprint fingerprint;
@@ -74,7 +75,7 @@ struct ResumePoint {
 
 // What a factory gets beside the stage's options.
 struct BuildContext {
-  StreamInfo& stream;
+  StreamInfo& stream;     // to read, and to say what the stages behind have to know
   Metrics& metrics;       // for rows beside the stage's own; the reference outlives the stages
   StageMetrics& own_row;  // the stage's own row; the pipeline fills in what it can see from outside
   FileClaims& files;      // to tell of every file that the stage reads or writes, before it does
@@ -100,13 +101,13 @@ using Factory =
 
 // Everything that the framework knows of a kind of stage.
 struct StageType {
-  std::string name;     // as in configurations, snake_case
-  std::string summary;  // one sentence
-  Payload input = Payload::kNone;
-  Payload output = Payload::kNone;
-  Ordering ordering = Ordering::kParallel;
-  std::vector<Option> options;
-  Factory factory;
+  std::string name;                         // as in configurations, snake_case
+  std::string summary;                      // one sentence
+  Payload input = Payload::kNone;           // kNone for a source
+  Payload output = Payload::kNone;          // kNone for a sink
+  Ordering ordering = Ordering::kParallel;  // of a transform's chunks
+  std::vector<Option> options;              // no two of one name that could be there together
+  Factory factory;                          // its type is the role
   std::string plugin = {};  // file name of the plug-in that registered it; set by the registry
 };
 
@@ -120,7 +121,8 @@ class StageRegistry {
   // option declared twice. A source or transform gets the option `on_error` beside its own.
   void add(StageType type);
 
-  // Registers a Transform whose constructor takes the StageConfig.
+  // Registers a Transform whose constructor takes the StageConfig. The first instance is made when
+  // the pipeline is built, so that what its constructor throws is told before anything runs.
   template <typename T>
   requires std::constructible_from<T, const StageConfig&>
   void add_transform(std::string name,
@@ -134,7 +136,11 @@ class StageRegistry {
          ordering,
          std::move(options),
          StageFactory([](const StageConfig& config, const BuildContext&) -> InstanceFactory {
-           return [config] { return std::make_unique<T>(config); };
+           // std::function copies what it holds; instances are made one at a time.
+           auto first = std::make_shared<std::unique_ptr<Stage>>(std::make_unique<T>(config));
+           return [config, first]() -> std::unique_ptr<Stage> {
+             return *first ? std::move(*first) : std::make_unique<T>(config);
+           };
          })});
   }
 
@@ -190,8 +196,10 @@ class StageRegistry {
   // The plug-in whose stages are being registered; empty for others.
   const std::string& plugin() const { return plugin_; }
 
+  // Null where there is none; valid until the registry changes.
   const StageType* find(const std::string& name) const;
   std::vector<std::string> names() const;  // sorted
+  // By name.
   const std::map<std::string, StageType>& types() const { return types_; }
 
  private:

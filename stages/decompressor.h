@@ -19,6 +19,7 @@ class ShardError : public std::runtime_error {
   explicit ShardError(const std::string& reason, std::optional<std::int64_t> intact = std::nullopt)
       : std::runtime_error(reason), intact_(intact) {}
 
+  // As given to the constructor.
   std::optional<std::int64_t> intact() const noexcept { return intact_; }
 
  private:
@@ -33,6 +34,7 @@ constexpr std::size_t kStepBytes = std::size_t{128} << 10;
 // input is divided among the steps only where the shard is damaged. One thread at a time.
 class Decompressor {
  public:
+  // What one step did.
   struct Step {
     std::size_t consumed = 0;  // bytes taken from the front of the input
     std::size_t produced = 0;  // bytes written to the front of the output

@@ -11,14 +11,16 @@ namespace penstock {
 // The path that stands for standard input.
 constexpr const char* kStandardInput = "-";
 
+// One input file.
 struct Shard {
   std::string path;                         // to open, or kStandardInput
   std::shared_ptr<const std::string> name;  // the path as messages show it: escaped, see below
   std::optional<std::int64_t> size;         // bytes as stored; nothing for a pipe
 };
 
+// All input files, or why there are none.
 struct ShardList {
-  std::vector<Shard> shards;
+  std::vector<Shard> shards;          // in the order in which they are read
   std::vector<std::string> problems;  // one sentence each; the list is good when there are none
 };
 

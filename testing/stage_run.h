@@ -15,7 +15,7 @@ namespace penstock::testing {
 // What a stage gave in a run of its own.
 struct StageRun {
   std::vector<Chunk> chunks;  // in stream order, with what was refused in their `rejects`
-  RunSummary summary;
+  RunSummary summary;         // of the whole run, the fakes included
 };
 
 // Run one registered stage between fakes, in a pipeline like any other: options are checked,

@@ -185,7 +185,7 @@ TEST(Pipeline, ReportsTheFirstFailureOfTheStreamWhateverTheTiming) {
     })};
     const std::string message = run.failure();
     EXPECT_EQ(message,
-              "stage 'slow_then_fail' failed on chunk 121 (lane-0, record 41, byte 4000): "
+              "stage 'slow_then_fail' failed on chunk 41 (lane-0, record 41, byte 4000): "
               "the earlier one");
     EXPECT_FALSE(run.collected.finished);
   }

@@ -101,6 +101,14 @@ class ThrowsAtBatch final : public penstock::BatchStage {
   }
 };
 
+class UnmakeableTransform final : public penstock::Transform<DocumentChunk, DocumentChunk> {
+ public:
+  explicit UnmakeableTransform(const StageConfig& config) {
+    throw config.error("size", "is too small");
+  }
+  DocumentChunk process(DocumentChunk chunk) override { return chunk; }
+};
+
 class Drops final : public penstock::Sink {
  public:
   explicit Drops(const StageConfig&) {}
@@ -139,6 +147,8 @@ extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
          return [] { return std::make_unique<WrongPayload>(); };
        })});
   registry.add_transform<LosesPosition>("loses_position", "Forgets.", {});
+  registry.add_transform<UnmakeableTransform>(
+      "unmakeable", "Cannot be made.", {Option::integer("size", "Is wrong.")});
   registry.add_transform<Stuck>("stuck", "Never returns.", {});
   registry.add_source<WrongSource>("wrong_source", "Declares documents.", {});
   registry.add_batch_stage<WrongShape>("wrong_shape", "Loses a token.", {});

@@ -268,6 +268,12 @@ TEST_F(PluginTest, ChecksWhatStagesPromise) {
                 "the kernel is lost"));
 }
 
+TEST_F(PluginTest, TellsOfAWrongOptionBeforeAnythingRuns) {
+  EXPECT_EQ(
+      failure_of(kSource + std::string("  - unmakeable: {size: 1}\n") + kRest + "  - sum\n"),
+      folder_.path("config.yaml") + ":5:24: option 'size' of stage 'unmakeable': is too small");
+}
+
 TEST_F(PluginTest, TellsWhereAStageThatCannotBeMadeStands) {
   const std::string failure =
       failure_of(std::string(kSource) + kRest + "  - cannot_be_made\n  - gives_nothing\n");
