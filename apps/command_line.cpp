@@ -15,6 +15,7 @@
 #include <spdlog/spdlog.h>
 
 #include "apps/bench_command.h"
+#include "apps/doctor_command.h"
 #include "apps/exit_status.h"
 #include "apps/graph_command.h"
 #include "apps/inspect_command.h"
@@ -45,6 +46,7 @@ struct Request {
   std::string plot_folder;
   BenchOptions bench;  // config path and overrides are in `run`
   std::string bench_capture;
+  double doctor_seconds = DoctorOptions().seconds;
   std::function<int()> command;
 };
 
@@ -126,6 +128,31 @@ void add_run(CLI::App& app, Request& request, const StageRegistry& registry) {
       "  penstock run my.yaml --run-folder runs/first --serve 8080\n"
       "  zstd -dc shard.jsonl.zst | penstock run my.yaml --set read.paths=- --summary run.json");
   command->callback([&] { request.command = [&] { return run_command(request.run, registry); }; });
+}
+
+void add_doctor(CLI::App& app, Request& request, const StageRegistry& registry) {
+  CLI::App* command = app.add_subcommand(
+      "doctor",
+      "Run a pipeline for a while, sinks included, and say what limits it, how fast it would be "
+      "after each possible change, and which lines of the configuration to change; sinks publish "
+      "nothing");
+  add_config(*command, request);
+  command->add_option("--seconds", request.doctor_seconds, "About how long everything may take")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 86'400.0))
+      ->capture_default_str();
+  command->footer(
+      "docs/doctor.md says how it comes to its predictions.\n\n"
+      "Exit status: as of 'penstock run'.\n\n"
+      "Examples:\n"
+      "  penstock doctor my.yaml\n"
+      "  penstock doctor my.yaml --seconds 20 --set threads=4");
+  command->callback([&] {
+    request.command = [&] {
+      return doctor_command(
+          {request.run.config_path, request.run.overrides, request.doctor_seconds}, registry);
+    };
+  });
 }
 
 void add_report(CLI::App& app, Request& request) {
@@ -363,6 +390,7 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
   add_inspect(app, request, registry);
   add_inspect_model(app, request);
   add_bench(app, request, registry);
+  add_doctor(app, request, registry);
   add_report(app, request);
   add_plot(app, request);
   add_graph(app, request, registry);
