@@ -19,6 +19,7 @@
 #include "apps/endless_run.h"
 #include "apps/exit_status.h"
 #include "apps/number_text.h"
+#include "apps/processor_share.h"
 #include "apps/standard_streams.h"
 #include "apps/stop_signal.h"
 #include "pipeline/atomic_file.h"
@@ -61,17 +62,6 @@ struct Round {
   std::vector<double> cores_used;
   std::vector<double> processor_shares;
 };
-
-// Of the time in which threads were in stages, the part in which a processor was theirs.
-double processor_share(const RunSummary& summary, int cores) {
-  double busy_seconds = 0;
-  for (const StageSummary& stage : summary.stages) {
-    busy_seconds += stage.busy_seconds;
-  }
-  // Threads that are more than the processors wait for each other.
-  const double expected = busy_seconds * cores / summary.threads;
-  return expected > 0 ? std::min(summary.cpu_seconds / expected, 1.0) : 1;
-}
 
 // One `penstock bench`.
 class Bench {

@@ -17,6 +17,7 @@
 #include "apps/bench_command.h"
 #include "apps/command_description.h"
 #include "apps/completion_text.h"
+#include "apps/doctor_command.h"
 #include "apps/exit_status.h"
 #include "apps/graph_command.h"
 #include "apps/inspect_command.h"
@@ -57,6 +58,7 @@ struct Request {
   std::string plot_folder;
   BenchOptions bench;  // config path and overrides are in `run`
   std::string bench_capture;
+  double doctor_seconds = DoctorOptions().seconds;
   std::function<int()> command;
 };
 
@@ -177,6 +179,29 @@ void add_run(CLI::App& app, Request& request) {
       "  penstock run my.yaml --set checkpoint_folder=checkpoints --resume latest\n"
       "  zstd -dc shard.jsonl.zst | penstock run my.yaml --set read.paths=- --summary run.json");
   set_command(*command, request, [&] { return run_command(request.run, request.registry); });
+}
+
+void add_doctor(CLI::App& app, Request& request) {
+  CLI::App* command = app.add_subcommand(
+      "doctor",
+      "Run a pipeline for a while, sinks included, and say what limits it, how fast it would be "
+      "after each possible change, and which lines of the configuration to change; sinks publish "
+      "nothing");
+  add_config(*command, request);
+  command->add_option("--seconds", request.doctor_seconds, "About how long everything may take")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 86'400.0))
+      ->capture_default_str();
+  command->footer(
+      "docs/doctor.md says how it comes to its predictions.\n\n"
+      "Exit status: as of 'penstock run'.\n\n"
+      "Examples:\n"
+      "  penstock doctor my.yaml\n"
+      "  penstock doctor my.yaml --seconds 20 --set threads=4");
+  set_command(*command, request, [&] {
+    return doctor_command({request.run.config_path, request.run.overrides, request.doctor_seconds},
+                          request.registry);
+  });
 }
 
 void add_report(CLI::App& app, Request& request) {
@@ -500,6 +525,7 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
   add_inspect(app, request);
   add_inspect_model(app, request);
   add_bench(app, request);
+  add_doctor(app, request);
   add_report(app, request);
   add_plot(app, request);
   add_graph(app, request);

@@ -18,18 +18,12 @@
 namespace penstock {
 namespace {
 
-// The stages of `registry`, but sources that never end and assemblers that are watched.
+// The same with assemblers that are watched.
 StageRegistry endless_registry(const StageRegistry& registry,
                                const WatchedAssembler::Watch& watch) {
-  StageRegistry endless = registry;
+  StageRegistry endless = with_endless_sources(registry);
   for (const auto& [name, type] : registry.types()) {
-    if (const auto* make_source = std::get_if<SourceFactory>(&type.factory)) {
-      endless.replace_factory(name,
-                              SourceFactory([make = *make_source](const StageConfig& config,
-                                                                  const BuildContext& context) {
-                                return std::make_unique<EndlessSource>(make, config, context);
-                              }));
-    } else if (const auto* make_assembler = std::get_if<AssemblerFactory>(&type.factory)) {
+    if (const auto* make_assembler = std::get_if<AssemblerFactory>(&type.factory)) {
       endless.replace_factory(
           name,
           AssemblerFactory([make = *make_assembler, watch](const StageConfig& config,
@@ -90,6 +84,20 @@ bool is_same(const SampledChunk& left, const SampledChunk& right) {
 }
 
 }  // namespace
+
+StageRegistry with_endless_sources(const StageRegistry& registry) {
+  StageRegistry endless = registry;
+  for (const auto& [name, type] : registry.types()) {
+    if (const auto* make_source = std::get_if<SourceFactory>(&type.factory)) {
+      endless.replace_factory(name,
+                              SourceFactory([make = *make_source](const StageConfig& config,
+                                                                  const BuildContext& context) {
+                                return std::make_unique<EndlessSource>(make, config, context);
+                              }));
+    }
+  }
+  return endless;
+}
 
 EndlessRun run_for(double seconds,
                    const PipelineConfig& config,

@@ -19,6 +19,9 @@ struct EndlessRun {
   RunSummary summary;           // of the whole run
 };
 
+// The stages of `registry`, but sources that never end.
+StageRegistry with_endless_sources(const StageRegistry& registry);
+
 // Runs the pipeline of `config` over its input, again and again, without its sinks, and tells what
 // it does in `seconds` from its first packed chunk on. Throws what a run throws. Incomplete after a
 // stop.

@@ -3,6 +3,7 @@
 #include <new>
 #include <stdexcept>
 
+#include "gpu/peak_flops.h"
 #include "gpu/slot_wait.h"
 #include "pipeline/errors.h"
 
@@ -107,6 +108,7 @@ DeviceFeeder::Session DeviceFeeder::open_session() {
         StageError("device stage " + quoted_name(setup_.stage_name, setup_.stage_plugin) +
                    " cannot be prepared on " + session.chosen.device->describe()));
   }
+  session.peak_flops = peak_flops(session.chosen.device->describe());
   // What they refer to may be gone from now on.
   setup_.open_device = nullptr;
   setup_.make_stage = nullptr;
@@ -184,8 +186,12 @@ void DeviceFeeder::run(Session& session, const Batch& batch) const {
 }
 
 void DeviceFeeder::pass_on_reports(Session& session) const {
-  while (const std::optional<Report> report = next_report(session)) {
+  while (std::optional<Report> report = next_report(session)) {
     if (setup_.on_report) {
+      // What is told of the work of a model can be told as a share of what the device can do.
+      if (session.peak_flops) {
+        report->figures.push_back({"peak_flops", *session.peak_flops});
+      }
       setup_.on_report(*report);
     }
   }

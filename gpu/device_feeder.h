@@ -30,8 +30,9 @@ namespace penstock::gpu {
 // completes the batch (its bytes can be used again), and goes on. So the host works on batch
 // n + 2 while batch n + 1 is being copied and batch n computes. What waits in front of the feeder
 // is bounded by the byte credits that the waiting batches hold. Every `report_every` batches it
-// asks the stage for a report, and passes on the ones that have come back; and likewise for its
-// state behind each batch that a checkpoint is due behind.
+// asks the stage for a report, and passes on the ones that have come back, with the figure
+// `peak_flops` where that of the device is known; and likewise for its state behind each batch that
+// a checkpoint is due behind.
 //
 // An error of the device, one that disappeared included, ends the device thread; the batches that
 // wait, and those that come, are failed with it.
@@ -71,6 +72,7 @@ class DeviceFeeder final : public Sink {
     std::vector<std::unique_ptr<StagingSlot>> slots;
     std::unique_ptr<DeviceStage> stage;
     std::unique_ptr<DeviceProfiler> profiler;
+    std::optional<double> peak_flops;
     std::size_t next_slot = 0;
     std::int64_t num_batches = 0;
     std::int64_t num_tokens = 0;

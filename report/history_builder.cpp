@@ -6,7 +6,7 @@
 #include <utility>
 #include <variant>
 
-#include "pipeline/verdict.h"
+#include "report/stretch.h"
 
 namespace penstock {
 namespace {
@@ -54,23 +54,6 @@ TextSample sample_of(const ToldFigures& told) {
           text(told.figures, "prompt"),
           text(told.figures, "predicted"),
           text(told.figures, "reference")};
-}
-
-// What happened between two looks at a run, with the verdict on that.
-RunSummary stretch_between(const RunSummary& begin, const RunSummary& end) {
-  RunSummary stretch = end;
-  stretch.wall_seconds -= begin.wall_seconds;
-  stretch.cpu_seconds -= begin.cpu_seconds;
-  stretch.tokens.out -= begin.tokens.out;
-  for (std::size_t i = 0; i < stretch.stages.size() && i < begin.stages.size(); ++i) {
-    StageSummary& stage = stretch.stages[i];
-    stage.busy_seconds -= begin.stages[i].busy_seconds;
-    stage.own_thread_seconds -= begin.stages[i].own_thread_seconds;
-    stage.blocked_seconds -= begin.stages[i].blocked_seconds;
-  }
-  stretch.limiting_stage.clear();
-  judge_limit(stretch);
-  return stretch;
 }
 
 // Clocks are read one after the other, so a share can come out a little above 1.

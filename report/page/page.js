@@ -176,6 +176,14 @@ function xAxis(label) {
   const made = axis(isTime ? 'time' : label, isTime ? clock : si);
   made.bounds = 'data';
   made.suggestedMin = 0;
+  // The mark at the very end stands in the way of the last round one, if that is near.
+  made.afterBuildTicks = (scale) => {
+    const ticks = scale.ticks;
+    const last = ticks.length - 1;
+    if (last > 1 && ticks[last].value - ticks[last - 1].value < 0.7 * (ticks[1].value - ticks[0].value)) {
+      ticks.pop();
+    }
+  };
   if (isTime) {
     made.beforeBuildTicks = (scale) => {
       scale.options.ticks.stepSize = timeStep((scale.max - scale.min) / Math.min(7, scale.width / 60));

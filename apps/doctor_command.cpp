@@ -1,0 +1,251 @@
+#include "apps/doctor_command.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <stdexcept>
+#include <system_error>
+
+#include <unistd.h>
+
+#include "apps/configured_run.h"
+#include "apps/diagnosis.h"
+#include "apps/diagnosis_text.h"
+#include "apps/endless_run.h"
+#include "apps/exit_status.h"
+#include "apps/processor_share.h"
+#include "apps/standard_streams.h"
+#include "apps/stop_signal.h"
+#include "pipeline/config.h"
+#include "pipeline/errors.h"
+#include "pipeline/graph_run.h"
+#include "pipeline/stage_replay.h"
+
+namespace penstock {
+namespace {
+
+// Shares of the time that there is. What is left goes to building and to the copies of the sample.
+constexpr double kConfiguredRun = 0.4;
+constexpr double kFeedRun = 0.2;
+constexpr double kReplay = 0.3;
+
+// A file that bad records go to instead of the configured one; removed at the end.
+class QuarantineStandIn {
+ public:
+  QuarantineStandIn()
+      : path_(std::filesystem::temp_directory_path() /
+              ("penstock-doctor-" + std::to_string(::getpid()) + ".jsonl")) {}
+  ~QuarantineStandIn() {
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
+  QuarantineStandIn(const QuarantineStandIn&) = delete;
+  QuarantineStandIn& operator=(const QuarantineStandIn&) = delete;
+
+  std::string path() const { return path_.string(); }
+
+ private:
+  const std::filesystem::path path_;
+};
+
+std::vector<std::string> device_labels(const PipelineConfig& config) {
+  std::vector<std::string> labels = stage_labels(config.stages);
+  labels.erase(std::remove_if(labels.begin(),
+                              labels.end(),
+                              [](const std::string& label) {
+                                return label.substr(0, label.find('[')) != "device";
+                              }),
+               labels.end());
+  return labels;
+}
+
+// 0 where the stage has no such option.
+std::int64_t integer_option(const StageConfig& stage, const std::string& name) {
+  try {
+    return stage.integer(name);
+  } catch (const std::logic_error&) {
+    return 0;
+  }
+}
+
+// One `penstock doctor`.
+class Doctor {
+ public:
+  Doctor(const DoctorOptions& options, const StageRegistry& registry)
+      : options_(options),
+        registry_(registry),
+        config_(load(options.overrides)),
+        signals_([](int signal) { ::_exit(kExitSignalBase + signal); }) {
+    // Nothing that an earlier run wrote is replaced.
+    std::vector<std::string> overrides = options.overrides;
+    overrides.push_back("quarantine=" + quarantine_.path());
+    overrides.emplace_back("max_errors=none");
+    for (const std::string& label : device_labels(config_)) {
+      overrides.push_back(label + ".reports=");
+    }
+    config_ = load(overrides);
+  }
+
+  int execute() {
+    try {
+      measure();
+    } catch (const std::exception& error) {
+      write_standard_error("penstock: " + full_message(error) + '\n');
+      return kExitRunFailed;
+    }
+    if (signals_.received() != 0) {
+      return kExitSignalBase + signals_.received();
+    }
+    signals_.release();
+    write_standard_output(diagnosis_text(evidence_, diagnose(evidence_)));
+    return kExitSuccess;
+  }
+
+ private:
+  PipelineConfig load(const std::vector<std::string>& overrides) const {
+    return load_config(options_.config_path, registry_, overrides);
+  }
+
+  void measure() {
+    const std::stop_token stop = signals_.source().get_token();
+    const ConfiguredRun run =
+        run_as_configured(kConfiguredRun * options_.seconds, config_, registry_, stop);
+    if (stop.stop_requested()) {
+      return;
+    }
+    if (run.stretch.wall_seconds <= 0) {
+      throw std::runtime_error(
+          "no two batches were completed in the time that there was; raise "
+          "--seconds");
+    }
+    const EndlessRun feed = run_for(kFeedRun * options_.seconds, config_, registry_, stop);
+    StageReplay replay(config_, registry_);
+    capture(replay, feed, stop);
+    const std::vector<ReplayTime> times = replay.measure(stop);
+    if (stop.stop_requested()) {
+      return;
+    }
+    set_machine(run.stretch);
+    set_costs(replay, times);
+    set_feed(feed);
+    set_run(run);
+    set_sink(run);
+  }
+
+  // As much text as one core can go through twice in the time that there is.
+  void capture(StageReplay& replay, const EndlessRun& feed, const std::stop_token& stop) const {
+    const double core_rate =
+        static_cast<double>(feed.text_bytes) / std::max(feed.cpu_seconds, 1e-3);
+    const double bytes = core_rate * kReplay * options_.seconds / 2;
+    replay.capture(
+        std::max<std::int64_t>(
+            1, std::min<std::int64_t>(std::int64_t{64} << 20, static_cast<std::int64_t>(bytes))),
+        stop);
+  }
+
+  void set_machine(const RunSummary& summary) {
+    evidence_.processors = available_threads();
+    evidence_.threads = summary.threads;
+    evidence_.memory_limit = summary.memory_limit;
+    evidence_.lanes = summary.stages.front().width;
+    evidence_.has_lanes_option = integer_option(config_.stages.front(), "lanes") > 0;
+    for (const StageConfig& stage : config_.stages) {
+      evidence_.batch_size = std::max(evidence_.batch_size, integer_option(stage, "batch_size"));
+      evidence_.slots = std::max(evidence_.slots, integer_option(stage, "slots"));
+    }
+  }
+
+  void set_costs(const StageReplay& replay, const std::vector<ReplayTime>& times) {
+    double text_bytes = 0;
+    double tokens = 0;
+    for (std::size_t i = replay.sample().size() / 2; i < replay.sample().size(); ++i) {
+      text_bytes += static_cast<double>(replay.sample()[i].text_bytes);
+      tokens += static_cast<double>(replay.sample()[i].tokens);
+    }
+    evidence_.tokens_per_byte = tokens / text_bytes;
+    for (std::size_t i = 0; i < times.size(); ++i) {
+      const ReplayedStage& stage = replay.stages()[i];
+      evidence_.costs.push_back(
+          {stage.name, stage.node, stage.width, times[i].second_half / text_bytes});
+    }
+  }
+
+  void set_feed(const EndlessRun& feed) {
+    const int cores = std::min(evidence_.threads, evidence_.processors);
+    evidence_.processor_share = processor_share(feed.summary, cores);
+    evidence_.feed_bytes_per_second = static_cast<double>(feed.text_bytes) / feed.seconds;
+  }
+
+  void set_run(const ConfiguredRun& run) {
+    const RunSummary& stretch = run.stretch;
+    evidence_.seconds = stretch.wall_seconds;
+    // What sinks have finished with: reading runs ahead of them.
+    evidence_.bytes_per_second = static_cast<double>(stretch.batches) * run.tokens_per_batch /
+                                 stretch.wall_seconds / evidence_.tokens_per_byte;
+    double busy_seconds = 0;
+    for (const StageSummary& stage : stretch.stages) {
+      busy_seconds += stage.busy_seconds;
+    }
+    evidence_.threads_busy = std::min(1.0, busy_seconds / (stretch.wall_seconds * stretch.threads));
+    const StageSummary& source = stretch.stages.front();
+    evidence_.reading_blocked =
+        std::min(1.0, source.blocked_seconds / (stretch.wall_seconds * source.width));
+    if (stretch.text_bytes > 0) {
+      const double busy = source.busy_seconds / static_cast<double>(stretch.text_bytes);
+      const double working = evidence_.costs.front().seconds_per_byte / evidence_.processor_share;
+      evidence_.disk_wait = std::max(0.0, busy - working);
+    }
+    // What lies within the noise of two measurements is no wait.
+    if (evidence_.disk_wait < 0.1 * core_seconds_per_byte(evidence_.costs)) {
+      evidence_.disk_wait = 0;
+    }
+  }
+
+  // Sinks are the last rows, as many as the configuration has.
+  void set_sink(const ConfiguredRun& run) {
+    const std::vector<std::string> labels = stage_labels(config_.stages);
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      const StageType* type = registry_.find(config_.stages[i].stage());
+      if (!std::holds_alternative<SinkFactory>(type->factory)) {
+        continue;
+      }
+      for (const StageSummary& row : run.stretch.stages) {
+        if (row.name == labels[i]) {
+          consider_sink(row, run.stretch.wall_seconds);
+        }
+      }
+    }
+    evidence_.sink_is_device = evidence_.sink.substr(0, evidence_.sink.find('[')) == "device";
+    if (evidence_.sink_is_device) {
+      evidence_.gpu_busy = run.gpu_busy;
+      evidence_.copy_busy = run.copy_busy;
+    }
+  }
+
+  void consider_sink(const StageSummary& row, double seconds) {
+    const double own = row.own_thread_seconds / seconds;
+    const double on_pool = row.busy_seconds / (row.width * seconds);
+    const double busy = std::min(1.0, std::max(own, on_pool));
+    if (busy > evidence_.sink_busy) {
+      evidence_.sink = row.name;
+      evidence_.sink_busy = busy;
+      evidence_.sink_has_thread = own > on_pool;
+    }
+  }
+
+  const DoctorOptions& options_;
+  const StageRegistry& registry_;
+  const QuarantineStandIn quarantine_;
+  PipelineConfig config_;
+  RunEvidence evidence_;
+  StopSignal signals_;  // threads that start later have its signals blocked
+};
+
+}  // namespace
+
+int doctor_command(const DoctorOptions& options, const StageRegistry& registry) {
+  return Doctor(options, registry).execute();
+}
+
+}  // namespace penstock
