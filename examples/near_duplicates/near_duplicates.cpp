@@ -90,7 +90,7 @@ std::vector<Option> options() {
                     "What earlier documents are remembered in, beside memory_limit: 8 bytes for "
                     "each band and 8 more a document, rounded down to a power of two. Where it is "
                     "full the oldest keys are forgotten, and what repeats them is kept.")
-          .in_range(4096, 1e12)
+          .in_range(4096, 0x1p40)
           .or_else(std::int64_t{256} << 20),
   };
 }

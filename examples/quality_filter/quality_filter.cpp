@@ -1,5 +1,6 @@
 #include <array>
 #include <cstddef>
+#include <iterator>
 
 #include "pipeline/plugin.h"
 #include "text_figures.h"
@@ -28,73 +29,70 @@ struct Rule {
 // Gopher: Rae et al. 2021, "Scaling Language Models", appendix A.1.1 and table A1; the shares by
 // bytes are by characters there. C4: Raffel et al. 2020, "Exploring the Limits of Transfer
 // Learning", section 2.2.
-constexpr std::array kRules = {
-    Rule{"min_words", kAtLeast, 50, &Figures::words, "Words (Gopher)."},
-    Rule{"max_words", kAtMost, 100000, &Figures::words, "Words (Gopher)."},
-    Rule{"min_word_length",
-         kAtLeast,
-         3,
-         &Figures::mean_word_length,
-         "Mean, in characters (Gopher)."},
-    Rule{"max_word_length",
-         kAtMost,
-         10,
-         &Figures::mean_word_length,
-         "Mean, in characters (Gopher)."},
-    Rule{"max_symbols", kAtMost, 0.1, &Figures::symbols, "'#' or ellipses a word (Gopher)."},
-    Rule{"max_bullets", kAtMost, 0.9, &Figures::bullet_lines, "Share of bullet lines (Gopher)."},
-    Rule{"max_ellipses",
-         kAtMost,
-         0.3,
-         &Figures::ellipsis_lines,
-         "Share of lines that end so (Gopher)."},
-    Rule{"min_alphabetic",
-         kAtLeast,
-         0.8,
-         &Figures::alphabetic_words,
-         "Share of words with a letter (Gopher)."},
-    Rule{"min_stop_words", kAtLeast, 2, &Figures::stop_words, "Different stop_words (Gopher)."},
-    Rule{"max_repeated_lines", kAtMost, 0.3, &Figures::repeated_lines, "Share of lines (Gopher)."},
-    Rule{"max_repeated_line_bytes",
-         kAtMost,
-         0.2,
-         &Figures::repeated_line_bytes,
-         "Share of the bytes of lines (Gopher)."},
-    Rule{"max_repeated_paragraphs",
-         kAtMost,
-         0.3,
-         &Figures::repeated_paragraphs,
-         "Share of paragraphs (Gopher)."},
-    Rule{"max_repeated_paragraph_bytes",
-         kAtMost,
-         0.2,
-         &Figures::repeated_paragraph_bytes,
-         "Share of their bytes (Gopher)."},
-    Rule{"min_sentences",
-         kAtLeast,
-         3,
-         &Figures::sentences,
-         "Words that end with '.', '!' or '?' (C4)."},
-    Rule{"max_forbidden", kAtMost, 0, &Figures::forbidden, "Different phrases of forbidden (C4)."},
+constexpr Rule kRules[] = {
+    {"min_words", kAtLeast, 50, &Figures::words, "Words (Gopher)."},
+    {"max_words", kAtMost, 100000, &Figures::words, "Words (Gopher)."},
+    {"min_word_length", kAtLeast, 3, &Figures::word_length, "Mean characters of a word (Gopher)."},
+    {"max_word_length", kAtMost, 10, &Figures::word_length, "Mean characters of a word (Gopher)."},
+    {"max_symbols", kAtMost, 0.1, &Figures::symbols, "'#' or ellipses a word (Gopher)."},
+    {"max_bullets",
+     kAtMost,
+     0.9,
+     &Figures::bullets,
+     "Share of lines that begin with one (Gopher)."},
+    {"max_ellipses",
+     kAtMost,
+     0.3,
+     &Figures::ellipses,
+     "Share of lines that end with one (Gopher)."},
+    {"min_alphabetic",
+     kAtLeast,
+     0.8,
+     &Figures::alphabetic,
+     "Share of words with a letter (Gopher)."},
+    {"min_stop_words", kAtLeast, 2, &Figures::stop_words, "Different stop_words (Gopher)."},
+    {"max_repeated_lines", kAtMost, 0.3, &Figures::repeated_lines, "Share of lines (Gopher)."},
+    {"max_repeated_line_bytes",
+     kAtMost,
+     0.2,
+     &Figures::repeated_line_bytes,
+     "Share of the bytes of lines (Gopher)."},
+    {"max_repeated_paragraphs",
+     kAtMost,
+     0.3,
+     &Figures::repeated_paragraphs,
+     "Share of paragraphs (Gopher)."},
+    {"max_repeated_paragraph_bytes",
+     kAtMost,
+     0.2,
+     &Figures::repeated_paragraph_bytes,
+     "Share of their bytes (Gopher)."},
+    {"min_sentences",
+     kAtLeast,
+     3,
+     &Figures::sentences,
+     "Words that end with '.', '!' or '?' (C4)."},
+    {"max_forbidden", kAtMost, 0, &Figures::forbidden, "Different phrases of forbidden (C4)."},
 };
+constexpr std::size_t kNumRules = std::size(kRules);
 
 // What all instances share.
 struct Rules {
   explicit Rules(const penstock::StageConfig& config)
       : meter(config.text_list("stop_words"), config.text_list("forbidden")) {
-    for (std::size_t i = 0; i < kRules.size(); ++i) {
+    for (std::size_t i = 0; i < kNumRules; ++i) {
       limits[i] = config.number(kRules[i].option);
     }
   }
 
   const TextMeter meter;
-  std::array<double, kRules.size()> limits{};
+  std::array<double, kNumRules> limits{};
 };
 
 // Drops the documents that break a rule.
 class QualityFilter final : public penstock::Transform<DocumentChunk, DocumentChunk> {
  public:
-  using Rows = std::array<StageMetrics*, kRules.size()>;
+  using Rows = std::array<StageMetrics*, kNumRules>;
 
   QualityFilter(std::shared_ptr<const Rules> rules, const Rows& rows, bool refuses)
       : rules_(std::move(rules)), rows_(rows), refuses_(refuses) {}
@@ -102,7 +100,7 @@ class QualityFilter final : public penstock::Transform<DocumentChunk, DocumentCh
   DocumentChunk process(DocumentChunk chunk) override {
     std::erase_if(chunk.documents, [&](const Document& document) {
       const Figures figures = rules_->meter.measure(document.text);
-      for (std::size_t i = 0; i < kRules.size(); ++i) {
+      for (std::size_t i = 0; i < kNumRules; ++i) {
         if (breaks(i, figures)) {
           ++rows_[i]->rejects;
           if (refuses_) {
@@ -168,7 +166,7 @@ std::vector<Option> options() {
 penstock::InstanceFactory make_factory(const penstock::StageConfig& config,
                                        const penstock::BuildContext& context) {
   QualityFilter::Rows rows{};
-  for (std::size_t i = 0; i < kRules.size(); ++i) {
+  for (std::size_t i = 0; i < kNumRules; ++i) {
     rows[i] = &context.metrics.add(context.own_row.name + "." + kRules[i].option, context.threads);
   }
   return [rules = std::make_shared<const Rules>(config),

@@ -130,8 +130,8 @@ TextFigures TextMeter::measure(std::string_view text) const {
   const auto add_word = [&](std::string_view word) {
     const WordShape shape = shape_of(word);
     figures.words += 1;
-    figures.mean_word_length += static_cast<double>(shape.characters);
-    figures.alphabetic_words += shape.has_letter ? 1 : 0;
+    figures.word_length += static_cast<double>(shape.characters);
+    figures.alphabetic += shape.has_letter ? 1 : 0;
     figures.sentences += ends_sentence(word) ? 1 : 0;
     const std::string_view bare = trimmed(word, ".,;:!?\"'()[]");
     if (std::find(stop_words_.begin(), stop_words_.end(), bare) != stop_words_.end()) {
@@ -155,8 +155,8 @@ TextFigures TextMeter::measure(std::string_view text) const {
     const char* const begin = paragraph.empty() ? line.data() : paragraph.data();
     paragraph = {begin, static_cast<std::size_t>(line.data() + line.size() - begin)};
     lines.add(line);
-    figures.bullet_lines += begins_with_bullet(line) ? 1 : 0;
-    figures.ellipsis_lines += line.ends_with("...") || line.ends_with(kEllipsis) ? 1 : 0;
+    figures.bullets += begins_with_bullet(line) ? 1 : 0;
+    figures.ellipses += line.ends_with("...") || line.ends_with(kEllipsis) ? 1 : 0;
     while (!line.empty()) {
       if (const std::string_view word = take_part(line, kSpace); !word.empty()) {
         add_word(word);
@@ -165,19 +165,19 @@ TextFigures TextMeter::measure(std::string_view text) const {
   }
   end_paragraph();
 
-  const auto ellipses = count(lower, "...") + count(lower, kEllipsis);
+  const auto num_ellipses = count(lower, "...") + count(lower, kEllipsis);
   const auto has_phrase = [&lower](const std::string& phrase) {
     return lower.find(phrase) != std::string::npos;
   };
-  figures.mean_word_length = share(figures.mean_word_length, figures.words);
-  figures.alphabetic_words = share(figures.alphabetic_words, figures.words);
+  figures.word_length = share(figures.word_length, figures.words);
+  figures.alphabetic = share(figures.alphabetic, figures.words);
   figures.stop_words = static_cast<double>(stop_words_found.size());
   figures.symbols =
-      share(static_cast<double>(std::max(count(lower, "#"), ellipses)), figures.words);
+      share(static_cast<double>(std::max(count(lower, "#"), num_ellipses)), figures.words);
   figures.forbidden =
       static_cast<double>(std::count_if(forbidden_.begin(), forbidden_.end(), has_phrase));
-  figures.bullet_lines = share(figures.bullet_lines, lines.number());
-  figures.ellipsis_lines = share(figures.ellipsis_lines, lines.number());
+  figures.bullets = share(figures.bullets, lines.number());
+  figures.ellipses = share(figures.ellipses, lines.number());
   figures.repeated_lines = lines.repeated();
   figures.repeated_line_bytes = lines.repeated_bytes();
   figures.repeated_paragraphs = paragraphs.repeated();

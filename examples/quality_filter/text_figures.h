@@ -8,14 +8,14 @@
 // paragraphs by blank lines; blank lines do not count. Shares are of 1; those of nothing are 0.
 struct TextFigures {
   double words = 0;
-  double mean_word_length = 0;  // in characters
-  double alphabetic_words = 0;  // share of words with at least one letter
-  double stop_words = 0;        // different ones
-  double symbols = 0;           // '#' or ellipses a word, whichever are more
-  double sentences = 0;         // words that end with . ! or ?
-  double forbidden = 0;         // different forbidden phrases
-  double bullet_lines = 0;      // share of lines that begin with a bullet
-  double ellipsis_lines = 0;    // share of lines that end with an ellipsis
+  double word_length = 0;  // mean, in characters
+  double alphabetic = 0;   // share of words with at least one letter
+  double stop_words = 0;   // different ones
+  double symbols = 0;      // '#' or ellipses a word, whichever are more
+  double sentences = 0;    // words that end with . ! or ?
+  double forbidden = 0;    // different forbidden phrases
+  double bullets = 0;      // share of lines that begin with a bullet
+  double ellipses = 0;     // share of lines that end with an ellipsis
   // Shares of what has been in the text before, by number and by bytes.
   double repeated_lines = 0;
   double repeated_line_bytes = 0;
