@@ -104,8 +104,8 @@ struct StageMetrics {
         own_thread(name, TimedThread::kOfStage, listeners) {}
 
   const std::string name;  // with [n] where a stage stands more than once
+  std::atomic<int> width;  // how many threads can be in it at once
   // Set while the pipeline is built.
-  int width;           // how many threads can be in it at once
   int node = 0;        // of the graph: rows of the same node share its threads
   std::string plugin;  // file name of the plug-in that the stage comes from; empty for others
   std::string note;    // what the stage has to say about how it was built; one line, may be empty

@@ -41,7 +41,7 @@ Node busiest_narrow_node(const RunSummary& summary) {
   std::map<int, Node> nodes;
   for (const StageSummary& stage : summary.stages) {
     Node& node = nodes[stage.node];
-    node.width = stage.width;
+    node.width = std::max(node.width, stage.width);
     node.busy_seconds += stage.busy_seconds;
     if (node.busiest == nullptr || stage.busy_seconds > node.busiest->busy_seconds) {
       node.busiest = &stage;

@@ -45,11 +45,13 @@ class ParallelFrames final : public Decompressor {
   ParallelFrames(std::unique_ptr<Decompressor> decompressor,
                  std::int64_t max_window,
                  std::size_t width,
-                 BusyClock& busy)
+                 StageMetrics& row,
+                 int row_width)
       : decompressor_(std::move(decompressor)),
         max_window_(max_window),
         width_(width),
-        busy_(busy),
+        row_(row),
+        row_width_(row_width),
         texts_(width) {}
 
   Step step(std::string_view input, std::span<char> output) override {
@@ -156,6 +158,7 @@ class ParallelFrames final : public Decompressor {
   void decompress(const std::vector<Stretch>& stretches) {
     std::vector<char> is_good(stretches.size());
     if (stretches.size() > 1) {
+      row_.width = row_width_;
       const std::thread::id caller = std::this_thread::get_id();
       // Without the isolation this thread might be given other work meanwhile, a chunk's for
       // instance.
@@ -163,7 +166,7 @@ class ParallelFrames final : public Decompressor {
         oneapi::tbb::parallel_for(std::size_t{0}, stretches.size(), [&](std::size_t i) {
           std::optional<BusyTimer> timer;
           if (std::this_thread::get_id() != caller) {
-            timer.emplace(busy_);
+            timer.emplace(row_.busy);
           }
           is_good[i] = decompress_stretch(stretches[i], texts_[i]) ? 1 : 0;
         });
@@ -243,7 +246,8 @@ class ParallelFrames final : public Decompressor {
   const std::unique_ptr<Decompressor> decompressor_;
   const std::int64_t max_window_;
   const std::size_t width_;
-  BusyClock& busy_;
+  StageMetrics& row_;
+  const int row_width_;
 
   // What is stored of the shard and has been neither decompressed nor passed over.
   ByteBuffer buffer_;
@@ -265,11 +269,13 @@ std::unique_ptr<Decompressor> decompress_frames_in_parallel(
     std::unique_ptr<Decompressor> decompressor,
     std::int64_t max_window,
     int width,
-    BusyClock& busy) {
+    StageMetrics& row,
+    int row_width) {
   return std::make_unique<ParallelFrames>(std::move(decompressor),
                                           max_window,
                                           std::min(static_cast<std::size_t>(width), kMostWidth),
-                                          busy);
+                                          row,
+                                          row_width);
 }
 
 }  // namespace penstock

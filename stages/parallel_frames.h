@@ -13,11 +13,13 @@ namespace penstock {
 // For that it holds back up to 4 MiB of the shard as stored, and 16 MiB of text, for each of at
 // most eight threads. Frames that are larger, damaged or otherwise unusual are left to the wrapped
 // decompressor, which sees the same steps as without this, so the text and the errors are the same.
-// `busy` counts the time of the threads that help; it outlives the result.
+// `row` counts the time of the threads that help, and has the width `row_width` from the first ones
+// on; it outlives the result.
 std::unique_ptr<Decompressor> decompress_frames_in_parallel(
     std::unique_ptr<Decompressor> decompressor,
     std::int64_t max_window,
     int width,
-    BusyClock& busy);
+    StageMetrics& row,
+    int row_width);
 
 }  // namespace penstock

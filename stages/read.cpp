@@ -109,6 +109,7 @@ class InputFile {
 struct Rows {
   StageMetrics& read;
   StageMetrics& decompress;
+  int most_threads = 1;  // that can decompress
 };
 
 // A shard with its place in the list of all lanes' shards, from 0.
@@ -304,7 +305,7 @@ class Lane {
     // A pipe is not waited for longer than necessary.
     if (width_ > 1 && file_->size() && decompressor->is_between_frames()) {
       return decompress_frames_in_parallel(
-          std::move(decompressor), max_window_, width_, rows_.decompress.busy);
+          std::move(decompressor), max_window_, width_, rows_.decompress, rows_.most_threads);
     }
     return decompressor;
   }
@@ -488,7 +489,8 @@ std::unique_ptr<Source> make_reader(const StageConfig& config, const BuildContex
   const auto width =
       static_cast<int>((context.threads + lanes - 1) / std::max<std::int64_t>(lanes, 1));
   const Rows rows{context.own_row,
-                  context.metrics.add("decompress", static_cast<int>(lanes) * width)};
+                  context.metrics.add("decompress", static_cast<int>(lanes)),
+                  static_cast<int>(lanes) * width};
   return std::make_unique<ShardReader>(list.shards,
                                        static_cast<std::size_t>(lanes),
                                        options,

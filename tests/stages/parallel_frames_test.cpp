@@ -36,7 +36,7 @@ class Shard {
   Shard(std::string stored, int width)
       : stored_(std::move(stored)),
         decompressor_(decompress_frames_in_parallel(
-            make_decompressor(stored_, kMaxWindow), kMaxWindow, width, busy_)) {}
+            make_decompressor(stored_, kMaxWindow), kMaxWindow, width, row_, width)) {}
 
   // The next text; empty at the end.
   std::string next() {
@@ -72,10 +72,11 @@ class Shard {
   }
 
   std::size_t num_read() const { return num_read_; }
+  int width() const { return row_.width; }
 
  private:
   const std::string stored_;
-  BusyClock busy_;
+  StageMetrics row_{"decompress", 1};
   const std::unique_ptr<Decompressor> decompressor_;
   std::string_view input_;
   std::size_t num_read_ = 0;
@@ -86,6 +87,7 @@ TEST(ParallelFrames, GivesTheTextInOrder) {
   const std::string text = random_text(400'000);
   Shard shard(zstd(text) + zstd("a small one") + zstd("") + zstd(text), 3);
   EXPECT_TRUE(shard.rest() == text + "a small one" + text);
+  EXPECT_EQ(shard.width(), 3);
 }
 
 TEST(ParallelFrames, HoldsBackOneStretchForEachThread) {
@@ -104,6 +106,7 @@ TEST(ParallelFrames, ReadsNoMoreThanNecessaryOfAFrameThatIsTooLarge) {
   EXPECT_FALSE(shard.next().empty());
   EXPECT_LE(shard.num_read(), (std::size_t{4} << 20) + kStepBytes);
   EXPECT_EQ(shard.rest().size() % 50'000, 0U);
+  EXPECT_EQ(shard.width(), 1);
 }
 
 TEST(ParallelFrames, LeavesAFrameWithMuchTextAlone) {
