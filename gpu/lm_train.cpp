@@ -6,6 +6,9 @@
 #include <stdexcept>
 #include <utility>
 
+#include "gpu/transformer_weights.h"
+#include "pipeline/atomic_file.h"
+
 namespace penstock::gpu {
 namespace {
 
@@ -105,6 +108,68 @@ std::runtime_error unknown_ids(std::int64_t count, std::int64_t vocabulary) {
                             ": the tokens are of another tokenizer");
 }
 
+// Nothing where the option is empty. A file that cannot be written is told of before training.
+void claim_output(const StageConfig& config,
+                  const DeviceStageContext& context,
+                  const char* option) {
+  const std::string& path = config.text(option);
+  if (path.empty()) {
+    return;
+  }
+  try {
+    context.files.add_output(path);
+    const AtomicFile writable(path);
+  } catch (const std::runtime_error& error) {
+    throw config.error(option, error.what());
+  }
+}
+
+TransformerWeights read_weights(const StageConfig& config, const DeviceStageContext& context) {
+  const std::string& path = config.text("weights");
+  try {
+    context.files.add_input(path);
+    return read_transformer_weights(path, config.integer("heads"));
+  } catch (const std::runtime_error& error) {
+    throw config.error("weights", error.what());
+  }
+}
+
+// Options that say otherwise than the file are a mistake of the configuration's writer.
+void check_weights(const StageConfig& config,
+                   const DeviceStageContext& context,
+                   const TransformerShape& wanted,
+                   const TransformerShape& found) {
+  const std::string file = "'" + config.text("weights") + "' ";
+  const auto check = [&](const char* option, std::int64_t want, std::int64_t in_file) {
+    if (config.integer(option) > 0 && want != in_file) {
+      throw config.error(option,
+                         "got " + std::to_string(want) + ", and the weights in " + file + "have " +
+                             std::to_string(in_file) + "; leave it out to take theirs");
+    }
+  };
+  check("width", wanted.width, found.width);
+  check("layers", wanted.layers, found.layers);
+  check("vocabulary", wanted.vocabulary, found.vocabulary);
+  if (config.is_set("model") && (wanted.width != found.width || wanted.layers != found.layers)) {
+    throw config.error("model",
+                       "got " + config.text("model") + ", and the weights in " + file +
+                           "have a width of " + std::to_string(found.width) + " and " +
+                           std::to_string(found.layers) + " layers; leave it out to take theirs");
+  }
+  if (context.stream.vocabulary_size && found.vocabulary < *context.stream.vocabulary_size) {
+    throw config.error("weights",
+                       file + "has a vocabulary of " + std::to_string(found.vocabulary) +
+                           " ids, fewer than the tokenizer's " +
+                           std::to_string(*context.stream.vocabulary_size));
+  }
+  if (found.max_length < context.shape.sequence_length) {
+    throw config.error("weights",
+                       file + "knows " + std::to_string(found.max_length) +
+                           " positions, fewer than the sequence_length of " +
+                           std::to_string(context.shape.sequence_length));
+  }
+}
+
 }  // namespace
 
 std::vector<Option> lm_train_options() {
@@ -135,6 +200,15 @@ std::vector<Option> lm_train_options() {
                       "many.")
           .in_range(0, kMaxVocabulary)
           .or_else(std::int64_t{0}),
+      Option::text("weights",
+                   "Path of a safetensors file with the weights to begin with, as Hugging Face's "
+                   "GPT-2 has them (F32, F16 or BF16); the sizes are the file's. Empty is a new "
+                   "model.")
+          .or_else(defaults.weights),
+      Option::text("save_weights",
+                   "Path of the safetensors file that gets the weights at the end of the run, as "
+                   "Hugging Face's GPT-2 has them, in F32. Empty is none.")
+          .or_else(defaults.save_weights),
       Option::integer("seed", "Of the weights that a new model begins with.")
           .at_least(0)
           .or_else(static_cast<std::int64_t>(defaults.seed)),
@@ -188,11 +262,36 @@ LmTrainOptions read_lm_train_options(const StageConfig& config, const DeviceStag
   options.accumulate = config.integer("accumulate");
   options.tile = config.integer("tile");
   options.seed = static_cast<std::uint64_t>(config.integer("seed"));
+  options.weights = config.text("weights");
+  options.save_weights = config.text("save_weights");
   return options;
+}
+
+LmTrainBeginning begin_lm_train(const StageConfig& config, const DeviceStageContext& context) {
+  LmTrainBeginning beginning{read_lm_train_options(config, context), {}};
+  LmTrainOptions& options = beginning.options;
+  claim_output(config, context, "save_weights");
+  if (options.weights.empty()) {
+    beginning.parameters = initial_parameters(transformer_layout(options.shape, 1), options.seed);
+    return beginning;
+  }
+  TransformerWeights weights = read_weights(config, context);
+  check_weights(config, context, options.shape, weights.shape);
+  options.shape = weights.shape;
+  beginning.parameters = std::move(weights.parameters);
+  return beginning;
 }
 
 LmTrain::LmTrain(const LmTrainOptions& options, std::unique_ptr<TransformerTrainer> trainer)
     : options_(options), trainer_(std::move(trainer)) {}
+
+void LmTrain::go_on_from(const TrainingSnapshot& snapshot) {
+  trainer_->load(snapshot);
+  num_batches_ = snapshot.num_batches;
+  reported_.num_batches = snapshot.num_batches;
+  reported_.num_tokens = snapshot.num_tokens;
+  newest_ = reported_;
+}
 
 void LmTrain::hand_over(const Batch& batch) {
   origins_.add(batch);
@@ -206,6 +305,7 @@ void LmTrain::enqueue(const DeviceBatch& batch, DeviceStream stream) {
     step = adamw_step(options_.optimizer, num_batches_ / options_.accumulate);
   }
   trainer_->train(batch, step, stream);
+  trainer_->enqueue_totals(stream);
   take_totals();
 }
 
@@ -228,6 +328,9 @@ std::optional<Report> LmTrain::next_report() {
 std::vector<Result> LmTrain::results() {
   trainer_->wait_for_totals();
   take_totals();
+  if (!options_.save_weights.empty()) {
+    write_transformer_weights(options_.shape, trainer_->read_parameters(), options_.save_weights);
+  }
   const bool is_reported =
       !reported_figures_.empty() && newest_.num_batches == reported_.num_batches;
   return is_reported ? reported_figures_ : figures(newest_);
@@ -294,7 +397,7 @@ std::vector<Result> LmTrain::figures(const TrainingTotals& totals) const {
       {"eval_loss", eval_loss},
       {"learning_rate", step > 0 ? learning_rate_at(options_.optimizer, step) : kNone},
       {"gradient_norm", step > 0 ? totals.gradient_norm : kNone},
-      {"tokens_per_second", reported_.num_batches > 0 ? num_tokens / seconds : kNone},
+      {"tokens_per_second", reported_.nanoseconds > 0 ? num_tokens / seconds : kNone},
       {"flops_per_token", training_flops_per_token(options_.shape)},
       {"gpu_memory", kNone}};
   if (const std::optional<std::int64_t> memory = trainer_->memory_bytes()) {

@@ -42,11 +42,21 @@ struct LmTrainOptions {
   std::int64_t accumulate = 1;
   std::int64_t tile = 8192;  // positions whose logits exist at the same time
   std::uint64_t seed = 1;    // of new weights
+  std::string weights;       // path of what to begin with; empty: new weights
+  std::string save_weights;  // path of what the run ends with; empty: none
 };
 
 std::vector<Option> lm_train_options();
 // Vocabulary and positions are those of the stream. Throws ConfigError.
 LmTrainOptions read_lm_train_options(const StageConfig& config, const DeviceStageContext& context);
+
+// What both backends begin with.
+struct LmTrainBeginning {
+  LmTrainOptions options;         // with the sizes of the weights that are read
+  std::vector<float> parameters;  // in the layout for a row_step of 1
+};
+// Reads weights or makes new ones, and claims the files. Throws ConfigError.
+LmTrainBeginning begin_lm_train(const StageConfig& config, const DeviceStageContext& context);
 
 // Drives a trainer: when steps are taken, what is told of them, and what ends the run. It ends with
 // an error that names step, batch and row, and the records in it, where a loss or a gradient is not
@@ -59,10 +69,13 @@ LmTrainOptions read_lm_train_options(const StageConfig& config, const DeviceStag
 // those evaluated since; gradient_norm and learning_rate are those of the last step;
 // tokens_per_second is by the device's clock, since the report before. NaN is what there is none
 // of. results() are the figures since the last report, or that report's where nothing came after
-// it.
+// it; they also write the weights.
 class LmTrain final : public DeviceStage {
  public:
   LmTrain(const LmTrainOptions& options, std::unique_ptr<TransformerTrainer> trainer);
+
+  // Goes on with the batch after the snapshot. Before the first batch.
+  void go_on_from(const TrainingSnapshot& snapshot);
 
   void hand_over(const Batch& batch) override;
   void enqueue(const DeviceBatch& batch, DeviceStream stream) override;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "gpu/cuda/check.h"
 #include "gpu/lm_train.h"
@@ -129,6 +131,9 @@ void CudaTrainer::train(const DeviceBatch& batch,
                  state_.get(),
                  cuda_stream(stream));
   (step ? step_graph_ : gradient_graph_)->launch(cuda_stream(stream));
+}
+
+void CudaTrainer::enqueue_totals(DeviceStream stream) {
   totals_.enqueue(reinterpret_cast<const std::byte*>(&state_.get()->totals),
                   sizeof(TrainingTotals),
                   cuda_stream(stream));
@@ -147,6 +152,52 @@ std::optional<TrainingTotals> CudaTrainer::next_totals() {
   TrainingTotals totals;
   std::memcpy(&totals, bytes->data(), sizeof totals);
   return totals;
+}
+
+std::vector<float> CudaTrainer::read_parameters() {
+  const Stream stream;
+  std::vector<float> parameters(static_cast<std::size_t>(layout_.size));
+  check(cudaMemcpyAsync(parameters.data(),
+                        parameters_.get(),
+                        parameters_.bytes(),
+                        cudaMemcpyDeviceToHost,
+                        stream.get()),
+        "cudaMemcpyAsync");
+  stream.synchronize();
+  return in_layout(parameters, layout_, transformer_layout(shape_, 1));
+}
+
+void CudaTrainer::load(const TrainingSnapshot& snapshot) {
+  const Stream stream;
+  const TransformerLayout packed = transformer_layout(shape_, 1);
+  upload(snapshot.parameters, stream);
+  // Each copy is done before the memory that it is from goes.
+  for (const auto& [from, to] : {std::pair(&snapshot.first_moment, &first_moment_),
+                                 std::pair(&snapshot.second_moment, &second_moment_),
+                                 std::pair(&snapshot.gradient, &gradient_)}) {
+    copy(in_layout(*from, packed, layout_), *to, stream);
+    stream.synchronize();
+  }
+  std::vector<TrainingState> state(1);
+  state[0].totals.num_batches = snapshot.num_batches;
+  state[0].totals.num_tokens = snapshot.num_tokens;
+  state[0].gradient_scored = snapshot.gradient_scored;
+  copy(state, state_, stream);
+  stream.synchronize();
+}
+
+void CudaTrainer::reserve_snapshot() {
+  snapshot_ = std::make_shared<SnapshotMemory>(layout_.size);
+}
+
+std::unique_ptr<PendingSnapshot> CudaTrainer::enqueue_snapshot(DeviceStream stream) {
+  if (!snapshot_) {
+    throw std::logic_error("no memory was reserved for a snapshot");
+  }
+  if (snapshot_.use_count() > 1) {
+    return nullptr;
+  }
+  return enqueue_to(snapshot_, shape_, layout_, parameters(), state_.get(), cuda_stream(stream));
 }
 
 DevicePositions CudaTrainer::positions() const {
@@ -194,10 +245,8 @@ void check_shape(const TransformerShape& shape, const StageConfig& config) {
 
 std::unique_ptr<DeviceStage> make_cuda_lm_train(const StageConfig& config,
                                                 const DeviceStageContext& context) {
-  const LmTrainOptions options = read_lm_train_options(config, context);
+  const auto [options, parameters] = begin_lm_train(config, context);
   check_shape(options.shape, config);
-  const std::vector<float> parameters =
-      initial_parameters(transformer_layout(options.shape, 1), options.seed);
   return std::make_unique<LmTrain>(options,
                                    std::make_unique<CudaTrainer>(options.shape,
                                                                  options.optimizer,

@@ -9,6 +9,7 @@
 #include "gpu/cuda/cuda_transformer.h"
 #include "gpu/cuda/handles.h"
 #include "gpu/cuda/readback.h"
+#include "gpu/cuda/snapshot_memory.h"
 #include "gpu/cuda/transformer_kernels.h"
 #include "gpu/device_stage_type.h"
 #include "gpu/transformer.h"
@@ -33,8 +34,13 @@ class CudaTrainer final : public TransformerTrainer {
              const std::optional<AdamWStep>& step,
              DeviceStream stream) override;
   void evaluate(const DeviceBatch& batch, DeviceStream stream) override;
+  void enqueue_totals(DeviceStream stream) override;
   std::optional<TrainingTotals> next_totals() override;
   void wait_for_totals() override { totals_.wait(); }
+  std::vector<float> read_parameters() override;
+  void load(const TrainingSnapshot& snapshot) override;
+  void reserve_snapshot() override;
+  std::unique_ptr<PendingSnapshot> enqueue_snapshot(DeviceStream stream) override;
   std::optional<std::int64_t> memory_bytes() const override { return memory_bytes_; }
 
  private:
@@ -65,6 +71,7 @@ class CudaTrainer final : public TransformerTrainer {
   DeviceArray<std::int32_t> num_segments_;
   CudaTransformer transformer_;
   Readback totals_;
+  std::shared_ptr<SnapshotMemory> snapshot_;  // shared with the snapshot that is in someone's hands
   std::unique_ptr<Graph> gradient_graph_;
   std::unique_ptr<Graph> step_graph_;  // with the gradient of the step's last batch
   std::unique_ptr<Graph> evaluation_graph_;

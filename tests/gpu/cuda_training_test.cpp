@@ -640,6 +640,7 @@ TEST_F(CudaTraining, EvaluatesAsTheHost) {
     const DeviceBatch on_device = slot->upload(batch);
     trainer.evaluate(on_device, device.compute_stream());
     trainer.train(on_device, std::nullopt, device.compute_stream());
+    trainer.enqueue_totals(device.compute_stream());
     trainer.wait_for_totals();
     return trainer.next_totals().value();
   };
@@ -651,6 +652,63 @@ TEST_F(CudaTraining, EvaluatesAsTheHost) {
   EXPECT_EQ(found.num_tokens, expected.num_tokens);
   EXPECT_NEAR(found.evaluated_loss_sum / expected.evaluated_loss_sum, 1, 1e-3);
   EXPECT_DOUBLE_EQ(found.evaluated_loss_sum, found.loss_sum);
+}
+
+// A snapshot after three batches of a step of two; both trainers go on with the fourth.
+TEST_F(CudaTraining, GoesOnFromASnapshotAsIfNothingHadHappened) {
+  const std::vector<Batch> batches = random_batches(kBatchShape, 300, 6, 40, 1);
+  LmTrainOptions options = training_options();
+  options.accumulate = 2;
+  const Floats parameters = initial_parameters(transformer_layout(kShape, 1), 1);
+  const auto make_trainer = [&](std::uint64_t seed) {
+    return std::make_unique<CudaTrainer>(kShape,
+                                         options.optimizer,
+                                         initial_parameters(transformer_layout(kShape, 1), seed),
+                                         kBatchShape,
+                                         options.tile,
+                                         4);
+  };
+  std::unique_ptr<CudaTrainer> trainer = make_trainer(1);
+  trainer->reserve_snapshot();
+  const std::unique_ptr<StagingSlot> slot = device_->make_slot(kBatchShape);
+  const DeviceStream stream = device_->compute_stream();
+  const auto train = [&](CudaTrainer& on, std::size_t batch) {
+    slot->wait_until_writable();
+    const DeviceBatch on_device = slot->upload(batches[batch]);
+    std::optional<AdamWStep> step;
+    if (batch % 2 == 1) {
+      step = adamw_step(options.optimizer, static_cast<std::int64_t>(batch / 2 + 1));
+    }
+    on.train(on_device, step, stream);
+    slot->release();
+  };
+  for (std::size_t batch = 0; batch < 3; ++batch) {
+    train(*trainer, batch);
+  }
+  std::unique_ptr<PendingSnapshot> pending = trainer->enqueue_snapshot(stream);
+  ASSERT_TRUE(pending);
+  EXPECT_FALSE(trainer->enqueue_snapshot(stream));
+  for (std::size_t batch = 3; batch < 6; ++batch) {
+    train(*trainer, batch);
+  }
+  const TrainingSnapshot snapshot = pending->wait();
+  EXPECT_EQ(snapshot.num_batches, 3);
+  EXPECT_GT(snapshot.gradient_scored, 0);
+  EXPECT_NE(snapshot.parameters, parameters);
+  pending.reset();
+  EXPECT_TRUE(trainer->enqueue_snapshot(stream));
+  trainer->enqueue_totals(stream);
+  trainer->wait_for_totals();
+
+  const std::unique_ptr<CudaTrainer> other = make_trainer(2);
+  other->load(snapshot);
+  for (std::size_t batch = 3; batch < 6; ++batch) {
+    train(*other, batch);
+  }
+  other->enqueue_totals(stream);
+  other->wait_for_totals();
+  EXPECT_EQ(other->read_parameters(), trainer->read_parameters());
+  EXPECT_EQ(other->next_totals().value().num_tokens, trainer->next_totals().value().num_tokens);
 }
 
 TEST_F(CudaTraining, EndsWhereTheLossIsNotFinite) {
