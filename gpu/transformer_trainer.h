@@ -7,6 +7,7 @@
 
 #include "gpu/adamw.h"
 #include "gpu/device_stage.h"
+#include "gpu/generator.h"
 #include "gpu/training_snapshot.h"
 
 namespace penstock::gpu {
@@ -65,6 +66,9 @@ class TransformerTrainer {
   // Nothing where the last one is still in someone's hands. After reserve_snapshot().
   virtual std::unique_ptr<PendingSnapshot> enqueue_snapshot(DeviceStream stream) = 0;
 
+  // A generator of texts with the parameters of the trainer, which outlives it. Before the first
+  // batch. Waits.
+  virtual std::unique_ptr<Generator> make_generator(const GeneratorOptions& options) = 0;
   // Of the device, in all; nothing on the host.
   virtual std::optional<std::int64_t> memory_bytes() const = 0;
 };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "gpu/cuda/check.h"
+#include "gpu/cuda/cuda_generator.h"
 #include "gpu/lm_train.h"
 
 namespace penstock::gpu {
@@ -184,6 +185,10 @@ void CudaTrainer::load(const TrainingSnapshot& snapshot) {
   state[0].gradient_scored = snapshot.gradient_scored;
   copy(state, state_, stream);
   stream.synchronize();
+}
+
+std::unique_ptr<Generator> CudaTrainer::make_generator(const GeneratorOptions& options) {
+  return std::make_unique<CudaGenerator>(shape_, parameters(), options);
 }
 
 void CudaTrainer::reserve_snapshot() {

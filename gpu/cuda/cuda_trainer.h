@@ -41,6 +41,7 @@ class CudaTrainer final : public TransformerTrainer {
   void load(const TrainingSnapshot& snapshot) override;
   void reserve_snapshot() override;
   std::unique_ptr<PendingSnapshot> enqueue_snapshot(DeviceStream stream) override;
+  std::unique_ptr<Generator> make_generator(const GeneratorOptions& options) override;
   std::optional<std::int64_t> memory_bytes() const override { return memory_bytes_; }
 
  private:

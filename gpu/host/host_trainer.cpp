@@ -7,6 +7,8 @@
 #include <numeric>
 #include <utility>
 
+#include "gpu/host/host_generator.h"
+
 namespace penstock::gpu {
 namespace {
 
@@ -32,6 +34,7 @@ HostTrainer::HostTrainer(const TransformerShape& shape,
     : shape_(shape),
       optimizer_(optimizer),
       layout_(transformer_layout(shape, 1)),
+      threads_(threads),
       parallel_(threads),
       transformer_(shape, layout_, num_positions, tile, threads),
       parameters_(std::move(parameters)),
@@ -71,8 +74,13 @@ void HostTrainer::enqueue_totals(DeviceStream) {
   arrived_.push_back(totals_);
 }
 
+std::unique_ptr<Generator> HostTrainer::make_generator(const GeneratorOptions& options) {
+  return std::make_unique<HostGenerator>(shape_, parameters_, options, threads_);
+}
+
 void HostTrainer::load(const TrainingSnapshot& snapshot) {
-  parameters_ = snapshot.parameters;
+  // In place: generators refer to them.
+  std::copy(snapshot.parameters.begin(), snapshot.parameters.end(), parameters_.begin());
   first_moment_ = snapshot.first_moment;
   second_moment_ = snapshot.second_moment;
   gradient_ = snapshot.gradient;

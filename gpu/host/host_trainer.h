@@ -37,6 +37,7 @@ class HostTrainer final : public TransformerTrainer {
   void load(const TrainingSnapshot& snapshot) override;
   void reserve_snapshot() override {}
   std::unique_ptr<PendingSnapshot> enqueue_snapshot(DeviceStream stream) override;
+  std::unique_ptr<Generator> make_generator(const GeneratorOptions& options) override;
   std::optional<std::int64_t> memory_bytes() const override { return std::nullopt; }
 
   std::span<const float> parameters() const { return parameters_; }
@@ -50,6 +51,7 @@ class HostTrainer final : public TransformerTrainer {
   const TransformerShape shape_;
   const AdamWOptions optimizer_;
   const TransformerLayout layout_;
+  const int threads_;
   const ParallelBlocks parallel_;
   HostTransformer transformer_;
   std::vector<float> parameters_;
