@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/device.h"
 #include "gpu/device_stage.h"
 #include "pipeline/option.h"
 #include "pipeline/stage_config.h"
@@ -19,6 +20,8 @@ struct DeviceStageContext {
   FileClaims& files;         // to tell of every file that the stage reads or writes, before it does
   std::int64_t max_in_flight = 5;  // batches whose work is enqueued and not done
   int threads = 1;                 // of the run; must not shape what is computed
+  Device* device = nullptr;        // that the stage is made for; outlives it
+  BatchReader read_batches = {};   // of other shards
 };
 
 // Makes a device stage, on the device thread, with its device current. The config holds the options

@@ -179,7 +179,7 @@ std::vector<Option> lm_train_options() {
   for (const auto& [name, size] : sizes()) {
     names.push_back(name);
   }
-  return {
+  std::vector<Option> options = {
       Option::choice("model",
                      "Size of the model: tiny (width 128, 4 layers, 2 heads, for a CPU), small "
                      "(768, 12, 12: GPT-2's 124 million parameters) or medium (1024, 24, 16: 355 "
@@ -253,6 +253,10 @@ std::vector<Option> lm_train_options() {
           .at_least(1)
           .or_else(defaults.tile),
   };
+  for (Option& option : held_out_options()) {
+    options.push_back(std::move(option));
+  }
+  return options;
 }
 
 LmTrainOptions read_lm_train_options(const StageConfig& config, const DeviceStageContext& context) {
@@ -282,8 +286,18 @@ LmTrainBeginning begin_lm_train(const StageConfig& config, const DeviceStageCont
   return beginning;
 }
 
-LmTrain::LmTrain(const LmTrainOptions& options, std::unique_ptr<TransformerTrainer> trainer)
-    : options_(options), trainer_(std::move(trainer)) {}
+std::unique_ptr<DeviceStage> make_lm_train(const LmTrainOptions& options,
+                                           std::unique_ptr<TransformerTrainer> trainer,
+                                           const StageConfig& config,
+                                           const DeviceStageContext& context) {
+  auto held_out = std::make_unique<HeldOut>(config, context, *trainer);
+  return std::make_unique<LmTrain>(options, std::move(trainer), std::move(held_out));
+}
+
+LmTrain::LmTrain(const LmTrainOptions& options,
+                 std::unique_ptr<TransformerTrainer> trainer,
+                 std::unique_ptr<HeldOut> held_out)
+    : options_(options), trainer_(std::move(trainer)), held_out_(std::move(held_out)) {}
 
 void LmTrain::go_on_from(const TrainingSnapshot& snapshot) {
   trainer_->load(snapshot);
@@ -299,12 +313,16 @@ void LmTrain::hand_over(const Batch& batch) {
 
 void LmTrain::enqueue(const DeviceBatch& batch, DeviceStream stream) {
   ++num_batches_;
-  sent_.push_back({batch.index, batch.shape.sequence_length});
+  sequence_length_ = batch.shape.sequence_length;
+  sent_.push_back({batch.index, sequence_length_});
   std::optional<AdamWStep> step;
   if (num_batches_ % options_.accumulate == 0) {
     step = adamw_step(options_.optimizer, num_batches_ / options_.accumulate);
   }
   trainer_->train(batch, step, stream);
+  if (step && held_out_) {
+    held_out_->enqueue(num_batches_ / options_.accumulate, *trainer_, stream);
+  }
   trainer_->enqueue_totals(stream);
   take_totals();
 }
@@ -328,6 +346,9 @@ std::optional<Report> LmTrain::next_report() {
 std::vector<Result> LmTrain::results() {
   trainer_->wait_for_totals();
   take_totals();
+  if (held_out_) {
+    held_out_->finish();
+  }
   if (!options_.save_weights.empty()) {
     write_transformer_weights(options_.shape, trainer_->read_parameters(), options_.save_weights);
   }
@@ -337,6 +358,9 @@ std::vector<Result> LmTrain::results() {
 }
 
 void LmTrain::take_totals() {
+  if (held_out_) {
+    held_out_->pass_on();
+  }
   while (const std::optional<TrainingTotals> totals = trainer_->next_totals()) {
     check(*totals);
     newest_ = *totals;
@@ -388,6 +412,9 @@ std::vector<Result> LmTrain::figures(const TrainingTotals& totals) const {
   const double seconds = static_cast<double>(totals.nanoseconds - reported_.nanoseconds) * 1e-9;
   const auto num_tokens = static_cast<double>(totals.num_tokens - reported_.num_tokens);
   const std::int64_t step = totals.num_batches / options_.accumulate;
+  // Weights may know more positions than the batches have.
+  TransformerShape computed = options_.shape;
+  computed.max_length = sequence_length_ > 0 ? sequence_length_ : computed.max_length;
   std::vector<Result> figures = {
       {"step", step},
       {"tokens", totals.num_tokens},
@@ -398,7 +425,7 @@ std::vector<Result> LmTrain::figures(const TrainingTotals& totals) const {
       {"learning_rate", step > 0 ? learning_rate_at(options_.optimizer, step) : kNone},
       {"gradient_norm", step > 0 ? totals.gradient_norm : kNone},
       {"tokens_per_second", reported_.nanoseconds > 0 ? num_tokens / seconds : kNone},
-      {"flops_per_token", training_flops_per_token(options_.shape)},
+      {"flops_per_token", training_flops_per_token(computed)},
       {"gpu_memory", kNone}};
   if (const std::optional<std::int64_t> memory = trainer_->memory_bytes()) {
     figures.back().value = *memory;

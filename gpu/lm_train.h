@@ -10,6 +10,7 @@
 #include "gpu/adamw.h"
 #include "gpu/batch_origins.h"
 #include "gpu/device_stage_type.h"
+#include "gpu/held_out.h"
 #include "gpu/transformer.h"
 #include "gpu/transformer_trainer.h"
 
@@ -72,7 +73,10 @@ LmTrainBeginning begin_lm_train(const StageConfig& config, const DeviceStageCont
 // it; they also write the weights.
 class LmTrain final : public DeviceStage {
  public:
-  LmTrain(const LmTrainOptions& options, std::unique_ptr<TransformerTrainer> trainer);
+  // Without `held_out` nothing is.
+  LmTrain(const LmTrainOptions& options,
+          std::unique_ptr<TransformerTrainer> trainer,
+          std::unique_ptr<HeldOut> held_out = nullptr);
 
   // Goes on with the batch after the snapshot. Before the first batch.
   void go_on_from(const TrainingSnapshot& snapshot);
@@ -97,8 +101,10 @@ class LmTrain final : public DeviceStage {
 
   const LmTrainOptions options_;
   const std::unique_ptr<TransformerTrainer> trainer_;
+  const std::unique_ptr<HeldOut> held_out_;  // refers to the trainer
   BatchOrigins origins_;
   std::int64_t num_batches_ = 0;
+  std::int64_t sequence_length_ = 0;      // of the batches
   std::deque<Sent> sent_;                 // of which no totals have come back
   std::deque<std::int64_t> asked_for_;    // reports, by the number of batches
   std::deque<Report> reports_;            // that were not taken yet
@@ -107,6 +113,11 @@ class LmTrain final : public DeviceStage {
   TrainingTotals newest_;                 // that came back
 };
 
+// The stage with what the configuration holds out. Throws ConfigError.
+std::unique_ptr<DeviceStage> make_lm_train(const LmTrainOptions& options,
+                                           std::unique_ptr<TransformerTrainer> trainer,
+                                           const StageConfig& config,
+                                           const DeviceStageContext& context);
 std::unique_ptr<DeviceStage> make_host_lm_train(const StageConfig& config,
                                                 const DeviceStageContext& context);
 

@@ -79,7 +79,9 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
                                                 context.stream,
                                                 context.files,
                                                 2 * config.integer("slots") + 1,
-                                                context.threads};
+                                                context.threads,
+                                                &device,
+                                                context.read_batches};
     return make_stage(stages.at(config.text("stage")), config, stage_context, device.backend());
   };
   if (config.boolean("profile")) {

@@ -12,6 +12,7 @@
 #include "pipeline/error_policy.h"
 #include "pipeline/errors.h"
 #include "pipeline/graph_run.h"
+#include "pipeline/read_batches.h"
 #include "pipeline/stage_chain.h"
 #include "pipeline/verdict.h"
 
@@ -211,6 +212,9 @@ class Pipeline::Implementation {
   // ---- building
 
   void build_stages(const PipelineConfig& config, const StageRegistry& registry) {
+    read_batches_ = [&](const std::vector<std::string>& paths, std::int64_t count) {
+      return read_batches(config, registry, paths, count);
+    };
     const std::vector<std::string> labels = stage_labels(config.stages);
     std::vector<BuiltStage> transforms;
     std::vector<ConfigIssue> issues;
@@ -235,6 +239,7 @@ class Pipeline::Implementation {
     if (!issues.empty()) {
       throw ConfigError(std::move(issues));
     }
+    read_batches_ = {};
     // An arena has two slots at least: a foreign thread that wakes it may bring a worker into it.
     chains_ = fuse(std::move(transforms), static_cast<std::size_t>(std::max(threads_, 2)));
   }
@@ -252,7 +257,7 @@ class Pipeline::Implementation {
         is_transform && !transforms.empty() && transforms.back().ordering == type.ordering;
     const std::size_t first_row = metrics_.rows().size();
     StageMetrics& row = metrics_.add(label, 1);
-    const BuildContext context{stream_, metrics_, row, files_, threads_};
+    const BuildContext context{stream_, metrics_, row, files_, threads_, read_batches_};
     if (const auto* make_source = std::get_if<SourceFactory>(&type.factory)) {
       source_ = (*make_source)(stage, context);
       source_metrics_ = &row;
@@ -353,7 +358,8 @@ class Pipeline::Implementation {
   StreamInfo stream_;
   FileClaims files_;
   Metrics metrics_;
-  int node_ = 0;  // of the graph, for metrics rows; while building
+  int node_ = 0;              // of the graph, for metrics rows; while building
+  BatchReader read_batches_;  // while building
   Payload source_output_ = Payload::kNone;
   std::unordered_map<std::string, OnError> on_error_;
   StageMetrics* source_metrics_ = nullptr;

@@ -58,6 +58,12 @@ struct StreamInfo {
   std::shared_ptr<const TokenDecoder> decoder;
 };
 
+// Reads the first batches, this many or as many as there are, of other shards in the way of the
+// configuration that is being built. To be called while stages are built. Throws ConfigError, and
+// what a run throws.
+using BatchReader = std::function<std::vector<std::shared_ptr<const Batch>>(
+    const std::vector<std::string>& paths, std::int64_t count)>;
+
 // What a factory gets beside the stage's options.
 struct BuildContext {
   StreamInfo& stream;
@@ -65,6 +71,7 @@ struct BuildContext {
   StageMetrics& own_row;  // the stage's own row; the pipeline fills in what it can see from outside
   FileClaims& files;      // to tell of every file that the stage reads or writes, before it does
   int threads = 1;        // of the run; must not shape the output
+  BatchReader read_batches = {};  // empty where no configuration is being built
 };
 
 using SourceFactory =

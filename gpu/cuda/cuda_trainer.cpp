@@ -252,13 +252,13 @@ std::unique_ptr<DeviceStage> make_cuda_lm_train(const StageConfig& config,
                                                 const DeviceStageContext& context) {
   const auto [options, parameters] = begin_lm_train(config, context);
   check_shape(options.shape, config);
-  return std::make_unique<LmTrain>(options,
-                                   std::make_unique<CudaTrainer>(options.shape,
-                                                                 options.optimizer,
-                                                                 parameters,
-                                                                 context.shape,
-                                                                 options.tile,
-                                                                 context.max_in_flight + 1));
+  auto trainer = std::make_unique<CudaTrainer>(options.shape,
+                                               options.optimizer,
+                                               parameters,
+                                               context.shape,
+                                               options.tile,
+                                               context.max_in_flight + 1);
+  return make_lm_train(options, std::move(trainer), config, context);
 }
 
 }  // namespace penstock::gpu
