@@ -177,7 +177,9 @@ std::optional<std::vector<TokenText>> CudaGenerator::next() {
 
 // Where there are fewer prompts than texts, the others are so long that they are never continued.
 void CudaGenerator::copy_prompts(const std::vector<TokenText>& prompts, cudaStream_t stream) {
-  prompts_copied_.synchronize();
+  if (!prompts_copied_.done()) {
+    prompts_copied_.synchronize();
+  }
   auto* const lengths = reinterpret_cast<std::int32_t*>(prompts_.data());
   auto* const tokens = reinterpret_cast<TokenId*>(lengths + count_);
   std::fill_n(lengths, count_, static_cast<std::int32_t>(options_.max_length));

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <functional>
+#include <numbers>
 #include <random>
+#include <utility>
 
 namespace penstock::gpu {
 namespace {
@@ -114,7 +117,7 @@ class PlainTransformer {
                       layer.up_bias,
                       4 * width());
       for (double& x : up) {
-        x = x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+        x = x / 2 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
       }
       add(linear(up, layer.down_weight, layer.down_bias, width()), row);
     }

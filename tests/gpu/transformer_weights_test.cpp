@@ -1,9 +1,12 @@
 #include "gpu/transformer_weights.h"
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
