@@ -19,6 +19,7 @@
 #include "apps/completion_text.h"
 #include "apps/doctor_command.h"
 #include "apps/exit_status.h"
+#include "apps/generate_command.h"
 #include "apps/graph_command.h"
 #include "apps/inspect_command.h"
 #include "apps/inspect_model_command.h"
@@ -59,6 +60,7 @@ struct Request {
   BenchOptions bench;  // config path and overrides are in `run`
   std::string bench_capture;
   double doctor_seconds = DoctorOptions().seconds;
+  GenerateOptions generate;
   std::function<int()> command;
 };
 
@@ -486,6 +488,74 @@ void add_man_page(CLI::App& app, Request& request) {
   });
 }
 
+void add_generate(CLI::App& app, Request& request) {
+  CLI::App* command =
+      app.add_subcommand("generate", "Continue texts with a model that lm_train has trained");
+  GenerateOptions& options = request.generate;
+  const CLI::Range count(std::int64_t{0}, std::int64_t{1'000'000'000});
+  command
+      ->add_option("--weights",
+                   options.weights_path,
+                   "The model: a safetensors file of save_weights, or of Hugging Face's GPT-2")
+      ->type_name("FILE")
+      ->required();
+  command
+      ->add_option("--tokenizer", options.tokenizer_path, "The SentencePiece model of its tokens")
+      ->type_name("FILE")
+      ->required();
+  command
+      ->add_option("--prompt",
+                   options.prompts,
+                   "What the text begins with; can be given many times, for texts of their own")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->required();
+  command->add_option("--tokens", options.num_tokens, "How many tokens are put behind a prompt")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}))
+      ->capture_default_str();
+  command
+      ->add_option("--temperature",
+                   options.temperature,
+                   "Divides the logits before a token is sampled; 0 takes the most likely one")
+      ->type_name("T")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command->add_option("--top-k", options.top_k, "Sample from this many most likely ids; 0 is all")
+      ->type_name("N")
+      ->check(count)
+      ->capture_default_str();
+  command
+      ->add_option("--top-p",
+                   options.top_p,
+                   "Sample from the fewest most likely ids that have this probability together; 1 "
+                   "is all")
+      ->type_name("P")
+      ->check(CLI::Range(1e-6, 1.0))
+      ->capture_default_str();
+  command->add_option("--seed", options.seed, "The same one gives the same texts")
+      ->type_name("N")
+      ->check(count)
+      ->capture_default_str();
+  command
+      ->add_option("--heads",
+                   options.heads,
+                   "Attention heads of the model; 0 is what its file says, or one for every 64 "
+                   "elements of its width")
+      ->type_name("N")
+      ->check(count)
+      ->capture_default_str();
+  command->add_option("--device", options.device, "auto, cpu, cuda or cuda:N")
+      ->type_name("KIND")
+      ->capture_default_str();
+  command->footer(
+      "Examples:\n"
+      "  penstock generate --weights tiny.safetensors --tokenizer my.model --prompt 'Once upon'\n"
+      "  penstock generate --weights tiny.safetensors --tokenizer my.model --prompt 'Once upon' "
+      "--tokens 100 --temperature 0.8 --top-p 0.95");
+  command->callback([&] { request.command = [&] { return generate_command(request.generate); }; });
+}
+
 // Prints help, version or what is wrong with the command line.
 int report(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream output;
@@ -528,6 +598,7 @@ int parse_and_run(int argc, const char* const* argv, const StageRegistry& regist
   add_doctor(app, request);
   add_report(app, request);
   add_plot(app, request);
+  add_generate(app, request);
   add_graph(app, request);
   add_stages(app, request);
   add_new_stage(app, request);

@@ -2,6 +2,9 @@
 
 #include <cstdint>
 #include <limits>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -35,6 +38,29 @@ gpu::DeviceFeeder::Setup feeder_setup(const FeedSetup& setup,
   feeder.on_report = [&run](const gpu::Report& report) { run.reports.push_back(report); };
   return feeder;
 }
+
+// Keeps the first batches and asks the run to stop.
+class KeepFirst final : public Sink {
+ public:
+  KeepFirst(std::vector<std::shared_ptr<const Batch>>& batches,
+            std::size_t wanted,
+            std::stop_source stop)
+      : batches_(batches), wanted_(wanted), stop_(std::move(stop)) {}
+
+  void consume(std::shared_ptr<const Batch> batch, Completion done) override {
+    if (batches_.size() < wanted_) {
+      batches_.push_back(std::move(batch));
+    } else {
+      stop_.request_stop();
+    }
+    done.done();
+  }
+
+ private:
+  std::vector<std::shared_ptr<const Batch>>& batches_;
+  const std::size_t wanted_;
+  std::stop_source stop_;
+};
 
 }  // namespace
 
@@ -73,6 +99,23 @@ FedRun run_pipeline(const FeedSetup& setup, const PipelineConfig& config) {
   run.summary = Pipeline(config, registry).run();
   run.results = run.summary.sinks.back().results;
   return run;
+}
+
+FirstBatches first_batches(const PipelineConfig& config, std::int64_t count) {
+  FirstBatches first;
+  std::stop_source stop;
+  const StageRegistry registry =
+      registry_with_device([&](const StageConfig&, const BuildContext& context) {
+        first.stream = context.stream;
+        first.shape = context.stream.batch_shape.value();
+        return std::make_unique<KeepFirst>(first.batches, static_cast<std::size_t>(count), stop);
+      });
+  Pipeline(config, registry).run(stop.get_token());
+  if (first.batches.empty() || first.batches.front()->num_tokens != first.shape.cells()) {
+    throw std::runtime_error("the shards do not fill one batch of " +
+                             std::to_string(first.shape.cells()) + " tokens");
+  }
+  return first;
 }
 
 StageRegistry registry_with_device(SinkFactory make_device) {

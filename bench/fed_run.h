@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -39,6 +40,16 @@ FedRun feed_batches(const FeedSetup& setup,
                     int num_passes);
 // Through the whole pipeline of the configuration, which ends with `device`.
 FedRun run_pipeline(const FeedSetup& setup, const PipelineConfig& config);
+
+// The beginning of a stream.
+struct FirstBatches {
+  StreamInfo stream;
+  BatchShape shape;
+  std::vector<std::shared_ptr<const Batch>> batches;
+};
+// The first `count` batches that the configuration, which ends with `device`, makes, or as many as
+// there are. Throws std::runtime_error where its shards do not fill one.
+FirstBatches first_batches(const PipelineConfig& config, std::int64_t count);
 
 // The built-in stages, but for `device`, which is made by this factory.
 StageRegistry registry_with_device(SinkFactory make_device);

@@ -17,6 +17,7 @@
 #include "bench/bench_machine.h"
 #include "bench/load_bench.h"
 #include "bench/score_bench.h"
+#include "bench/train_bench.h"
 #include "gpu/device.h"
 #include "gpu/register_device.h"
 #include "pipeline/errors.h"
@@ -33,6 +34,8 @@ struct Arguments {
   std::string json_path;
   std::vector<std::string> modes = {"staged", "pipeline", "per_token"};
   ScoreBench::Options score;
+  std::vector<std::string> train_modes = {"resident", "whole_rows", "pipeline"};
+  TrainBench::Options train;
   LoadBench::Options load;
   std::vector<int> threads;  // empty: powers of two, up to the cores
 };
@@ -80,6 +83,9 @@ void print_measurement(const Measurement& measurement, double resident_ms) {
                            "cpu_overlap_share",
                            "host_synchronisations_per_batch",
                            "host_synchronisations_per_token",
+                           "model_flops_utilisation",
+                           "share_of_peer",
+                           "loss",
                            "cores_used"}) {
     const double figure = number_result(measurement.figures, name);
     if (!std::isnan(figure)) {
@@ -121,6 +127,27 @@ bool run_score(const Arguments& arguments, Json& json) {
         "{} {}: {}\n", agreement.holds ? "ok    " : "FAILED", agreement.what, agreement.detail);
   }
   return agree;
+}
+
+void run_train(const Arguments& arguments, Json& json) {
+  const PipelineConfig config = load(arguments);
+  require_stage(config, "lm_train");
+  const TrainBench bench(config, arguments.train);
+  json["workload"] = to_json(bench.workload());
+  std::cout << fmt::format(
+      "{:<10}  {:>14}  {:>14}  {:>12}\n", "mode", "ms per batch", "tokens/s", "to the first");
+  Json& modes = json["modes"] = Json::object();
+  double first_ms = std::nan("");
+  for (const std::string& mode : arguments.train_modes) {
+    const Measurement measurement = mode == "resident"     ? bench.resident()
+                                    : mode == "whole_rows" ? bench.whole_rows()
+                                                           : bench.pipeline();
+    first_ms = std::isnan(first_ms) ? measurement.ms_per_batch : first_ms;
+    print_measurement(measurement, first_ms);
+    Json& figures = modes[mode] = {{"ms_per_batch", measurement.ms_per_batch},
+                                   {"tokens_per_second", measurement.tokens_per_second}};
+    figures.update(to_json(measurement.figures));
+  }
 }
 
 std::vector<int> threads_to_measure(const Arguments& arguments) {
@@ -216,6 +243,35 @@ void add_score(CLI::App& app, Arguments& arguments) {
       ->check(CLI::PositiveNumber);
 }
 
+void add_train(CLI::App& app, Arguments& arguments) {
+  CLI::App* command = app.add_subcommand(
+      "train", "Measure lm_train: on batches in device memory, on whole rows, from shards");
+  add_shared_options(*command, arguments);
+  command
+      ->add_option(
+          "--modes", arguments.train_modes, "What to measure: resident, whole_rows, pipeline")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"resident", "whole_rows", "pipeline"}))
+      ->capture_default_str();
+  command->add_option("--batches", arguments.train.num_batches, "Distinct batches in a pass")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--warm-up", arguments.train.warm_up, "Passes before times count")
+      ->capture_default_str();
+  command->add_option("--repeats", arguments.train.repeats, "Passes that count")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--peak-teraflops",
+                   arguments.train.peak_teraflops,
+                   "What the GPU can do in bf16, for its utilisation")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--peer-tokens-per-second",
+                      arguments.train.peer_tokens_per_second,
+                      "Speed of another program, to be compared with");
+}
+
 void add_load(CLI::App& app, Arguments& arguments) {
   CLI::App* command = app.add_subcommand(
       "load", "Measure with gemm_load how fast a GPU each number of threads can feed");
@@ -255,9 +311,11 @@ int run(int argc, char** argv) {
   app.add_option("--device", device, "Number of the CUDA device")->capture_default_str();
   add_score(app, arguments);
   add_load(app, arguments);
+  add_train(app, arguments);
   CLI11_PARSE(app, argc, argv);
   arguments.score.device = device;
   arguments.load.device = device;
+  arguments.train.device = device;
 
   const gpu::CudaAvailability cuda = gpu::cuda_availability();
   if (!cuda.available) {
@@ -270,6 +328,8 @@ int run(int argc, char** argv) {
   bool agree = true;
   if (app.got_subcommand("score")) {
     agree = run_score(arguments, json);
+  } else if (app.got_subcommand("train")) {
+    run_train(arguments, json);
   } else {
     run_load(arguments, json);
   }

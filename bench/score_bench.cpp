@@ -19,29 +19,6 @@ namespace {
 
 using gpu::check;
 
-// Keeps the first batches and asks the run to stop.
-class FirstBatches final : public Sink {
- public:
-  FirstBatches(std::vector<std::shared_ptr<const Batch>>& batches,
-               std::size_t wanted,
-               std::stop_source stop)
-      : batches_(batches), wanted_(wanted), stop_(std::move(stop)) {}
-
-  void consume(std::shared_ptr<const Batch> batch, Completion done) override {
-    if (batches_.size() < wanted_) {
-      batches_.push_back(std::move(batch));
-    } else {
-      stop_.request_stop();
-    }
-    done.done();
-  }
-
- private:
-  std::vector<std::shared_ptr<const Batch>>& batches_;
-  const std::size_t wanted_;
-  std::stop_source stop_;
-};
-
 // Pinned memory that the device's samples come back to.
 class Samples {
  public:
@@ -124,24 +101,11 @@ ScoreBench::ScoreBench(const PipelineConfig& config, const Options& options)
     : config_(config),
       options_(options),
       score_options_(gpu::read_lm_score_options(config.stages.back())) {
-  read_batches();
+  FirstBatches first = first_batches(config, options.num_batches);
+  stream_ = std::move(first.stream);
+  shape_ = first.shape;
+  batches_ = std::move(first.batches);
   weights_ = weights_for(score_options_, config, {shape_, stream_, files_}, options.vocabulary);
-}
-
-void ScoreBench::read_batches() {
-  std::stop_source stop;
-  const StageRegistry registry =
-      registry_with_device([&](const StageConfig&, const BuildContext& context) {
-        stream_ = context.stream;
-        shape_ = context.stream.batch_shape.value();
-        return std::make_unique<FirstBatches>(
-            batches_, static_cast<std::size_t>(options_.num_batches), stop);
-      });
-  Pipeline(config_, registry).run(stop.get_token());
-  if (batches_.empty() || batches_.front()->num_tokens != shape_.cells()) {
-    throw std::runtime_error("the shards do not fill one batch of " +
-                             std::to_string(shape_.cells()) + " tokens");
-  }
 }
 
 FeedSetup ScoreBench::feed_setup() const {

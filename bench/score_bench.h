@@ -60,7 +60,6 @@ class ScoreBench {
  private:
   using Batches = std::vector<std::shared_ptr<const Batch>>;
 
-  void read_batches();
   FeedSetup feed_setup() const;
   void expect_same(const std::string& what,
                    const std::vector<Result>& expected,

@@ -12,6 +12,8 @@
 
 namespace penstock::gpu {
 
+class Device;
+
 // What the factory of a device stage gets beside its options; valid during the call.
 struct DeviceStageContext {
   BatchShape shape;          // of every batch
@@ -19,6 +21,8 @@ struct DeviceStageContext {
   FileClaims& files;         // to tell of every file that the stage reads or writes, before it does
   std::int64_t max_in_flight = 5;  // batches whose work is enqueued and not done
   int threads = 1;                 // of the run; must not shape what is computed
+  Device* device = nullptr;        // that the stage is made for; outlives it
+  BatchReader read_batches = {};   // of other shards
   // Of the checkpoint from which the run goes on: the stage's own files. Empty where it begins.
   std::string resume_folder = {};
 };

@@ -11,6 +11,14 @@
 
 namespace penstock::gpu {
 
+// How a token is sampled; the definition is that of lm_score.
+struct TokenSampling {
+  std::uint64_t seed = 1;  // in lm_score also of made-up weights
+  double temperature = 0;
+  std::int64_t top_k = 0;  // 0: all
+  double top_p = 1;
+};
+
 // The device stage `lm_score`: for every input position i of a batch, all at once,
 //
 //   context[i] = bf16(sum over k = 0 .. min(window - 1, i - begin[i]) of
@@ -44,15 +52,11 @@ namespace penstock::gpu {
 // Masses are whole numbers, so the order of their summation does not matter. A position's index in
 // the stream is DeviceBatch::first_position() plus its index in the batch. What padding cells hold
 // is never looked at.
-struct LmScoreOptions {
+struct LmScoreOptions : TokenSampling {
   std::int64_t width = 1024;
   std::int64_t window = 8;   // tokens of context, at most kMaxWindow
   std::int64_t tile = 4096;  // positions whose logits exist at the same time
   std::string weights;       // path; empty: seeded
-  std::uint64_t seed = 1;
-  double temperature = 0;
-  std::int64_t top_k = 0;  // 0: all
-  double top_p = 1;
 };
 inline constexpr std::int64_t kMaxWindow = 32;
 // Ids where neither the weights nor a tokenizer say how many.

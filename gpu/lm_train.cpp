@@ -6,6 +6,9 @@
 #include <stdexcept>
 #include <utility>
 
+#include "gpu/transformer_weights.h"
+#include "pipeline/atomic_file.h"
+
 namespace penstock::gpu {
 namespace {
 
@@ -105,6 +108,68 @@ std::runtime_error unknown_ids(std::int64_t count, std::int64_t vocabulary) {
                             ": the tokens are of another tokenizer");
 }
 
+// Nothing where the option is empty. A file that cannot be written is told of before training.
+void claim_output(const StageConfig& config,
+                  const DeviceStageContext& context,
+                  const char* option) {
+  const std::string& path = config.text(option);
+  if (path.empty()) {
+    return;
+  }
+  try {
+    context.files.add_output(path);
+    const AtomicFile writable(path);
+  } catch (const std::runtime_error& error) {
+    throw config.error(option, error.what());
+  }
+}
+
+TransformerWeights read_weights(const StageConfig& config, const DeviceStageContext& context) {
+  const std::string& path = config.text("weights");
+  try {
+    context.files.add_input(path);
+    return read_transformer_weights(path, config.integer("heads"));
+  } catch (const std::runtime_error& error) {
+    throw config.error("weights", error.what());
+  }
+}
+
+// Options that say otherwise than the file are a mistake of the configuration's writer.
+void check_weights(const StageConfig& config,
+                   const DeviceStageContext& context,
+                   const TransformerShape& wanted,
+                   const TransformerShape& found) {
+  const std::string file = "'" + config.text("weights") + "' ";
+  const auto check = [&](const char* option, std::int64_t want, std::int64_t in_file) {
+    if (config.integer(option) > 0 && want != in_file) {
+      throw config.error(option,
+                         "got " + std::to_string(want) + ", and the weights in " + file + "have " +
+                             std::to_string(in_file) + "; leave it out to take theirs");
+    }
+  };
+  check("width", wanted.width, found.width);
+  check("layers", wanted.layers, found.layers);
+  check("vocabulary", wanted.vocabulary, found.vocabulary);
+  if (config.is_set("model") && (wanted.width != found.width || wanted.layers != found.layers)) {
+    throw config.error("model",
+                       "got " + config.text("model") + ", and the weights in " + file +
+                           "have a width of " + std::to_string(found.width) + " and " +
+                           std::to_string(found.layers) + " layers; leave it out to take theirs");
+  }
+  if (context.stream.vocabulary_size && found.vocabulary < *context.stream.vocabulary_size) {
+    throw config.error("weights",
+                       file + "has a vocabulary of " + std::to_string(found.vocabulary) +
+                           " ids, fewer than the tokenizer's " +
+                           std::to_string(*context.stream.vocabulary_size));
+  }
+  if (found.max_length < context.shape.sequence_length) {
+    throw config.error("weights",
+                       file + "knows " + std::to_string(found.max_length) +
+                           " positions, fewer than the sequence_length of " +
+                           std::to_string(context.shape.sequence_length));
+  }
+}
+
 }  // namespace
 
 std::vector<Option> lm_train_options() {
@@ -114,7 +179,7 @@ std::vector<Option> lm_train_options() {
   for (const auto& [name, size] : sizes()) {
     names.push_back(name);
   }
-  return {
+  std::vector<Option> options = {
       Option::choice("model",
                      "Size of the model: tiny (width 128, 4 layers, 2 heads, for a CPU), small "
                      "(768, 12, 12: GPT-2's 124 million parameters) or medium (1024, 24, 16: 355 "
@@ -135,6 +200,15 @@ std::vector<Option> lm_train_options() {
                       "many.")
           .in_range(0, kMaxVocabulary)
           .or_else(std::int64_t{0}),
+      Option::text("weights",
+                   "Path of a safetensors file with the weights to begin with, as Hugging Face's "
+                   "GPT-2 has them (F32, F16 or BF16); the sizes are the file's. Empty is a new "
+                   "model.")
+          .or_else(defaults.weights),
+      Option::text("save_weights",
+                   "Path of the safetensors file that gets the weights at the end of the run, as "
+                   "Hugging Face's GPT-2 has them, in F32. Empty is none.")
+          .or_else(defaults.save_weights),
       Option::integer("seed", "Of the weights that a new model begins with.")
           .at_least(0)
           .or_else(static_cast<std::int64_t>(defaults.seed)),
@@ -179,6 +253,10 @@ std::vector<Option> lm_train_options() {
           .at_least(1)
           .or_else(defaults.tile),
   };
+  for (Option& option : held_out_options()) {
+    options.push_back(std::move(option));
+  }
+  return options;
 }
 
 LmTrainOptions read_lm_train_options(const StageConfig& config, const DeviceStageContext& context) {
@@ -188,11 +266,46 @@ LmTrainOptions read_lm_train_options(const StageConfig& config, const DeviceStag
   options.accumulate = config.integer("accumulate");
   options.tile = config.integer("tile");
   options.seed = static_cast<std::uint64_t>(config.integer("seed"));
+  options.weights = config.text("weights");
+  options.save_weights = config.text("save_weights");
   return options;
 }
 
-LmTrain::LmTrain(const LmTrainOptions& options, std::unique_ptr<TransformerTrainer> trainer)
-    : options_(options), trainer_(std::move(trainer)) {}
+LmTrainBeginning begin_lm_train(const StageConfig& config, const DeviceStageContext& context) {
+  LmTrainBeginning beginning{read_lm_train_options(config, context), {}};
+  LmTrainOptions& options = beginning.options;
+  claim_output(config, context, "save_weights");
+  if (options.weights.empty()) {
+    beginning.parameters = initial_parameters(transformer_layout(options.shape, 1), options.seed);
+    return beginning;
+  }
+  TransformerWeights weights = read_weights(config, context);
+  check_weights(config, context, options.shape, weights.shape);
+  options.shape = weights.shape;
+  beginning.parameters = std::move(weights.parameters);
+  return beginning;
+}
+
+std::unique_ptr<DeviceStage> make_lm_train(const LmTrainOptions& options,
+                                           std::unique_ptr<TransformerTrainer> trainer,
+                                           const StageConfig& config,
+                                           const DeviceStageContext& context) {
+  auto held_out = std::make_unique<HeldOut>(config, context, *trainer);
+  return std::make_unique<LmTrain>(options, std::move(trainer), std::move(held_out));
+}
+
+LmTrain::LmTrain(const LmTrainOptions& options,
+                 std::unique_ptr<TransformerTrainer> trainer,
+                 std::unique_ptr<HeldOut> held_out)
+    : options_(options), trainer_(std::move(trainer)), held_out_(std::move(held_out)) {}
+
+void LmTrain::go_on_from(const TrainingSnapshot& snapshot) {
+  trainer_->load(snapshot);
+  num_batches_ = snapshot.num_batches;
+  reported_.num_batches = snapshot.num_batches;
+  reported_.num_tokens = snapshot.num_tokens;
+  newest_ = reported_;
+}
 
 void LmTrain::hand_over(const Batch& batch) {
   origins_.add(batch);
@@ -200,12 +313,17 @@ void LmTrain::hand_over(const Batch& batch) {
 
 void LmTrain::enqueue(const DeviceBatch& batch, DeviceStream stream) {
   ++num_batches_;
-  sent_.push_back({batch.index, batch.shape.sequence_length});
+  sequence_length_ = batch.shape.sequence_length;
+  sent_.push_back({batch.index, sequence_length_});
   std::optional<AdamWStep> step;
   if (num_batches_ % options_.accumulate == 0) {
     step = adamw_step(options_.optimizer, num_batches_ / options_.accumulate);
   }
   trainer_->train(batch, step, stream);
+  if (step && held_out_) {
+    held_out_->enqueue(num_batches_ / options_.accumulate, *trainer_, stream);
+  }
+  trainer_->enqueue_totals(stream);
   take_totals();
 }
 
@@ -228,12 +346,21 @@ std::optional<Report> LmTrain::next_report() {
 std::vector<Result> LmTrain::results() {
   trainer_->wait_for_totals();
   take_totals();
+  if (held_out_) {
+    held_out_->finish();
+  }
+  if (!options_.save_weights.empty()) {
+    write_transformer_weights(options_.shape, trainer_->read_parameters(), options_.save_weights);
+  }
   const bool is_reported =
       !reported_figures_.empty() && newest_.num_batches == reported_.num_batches;
   return is_reported ? reported_figures_ : figures(newest_);
 }
 
 void LmTrain::take_totals() {
+  if (held_out_) {
+    held_out_->pass_on();
+  }
   while (const std::optional<TrainingTotals> totals = trainer_->next_totals()) {
     check(*totals);
     newest_ = *totals;
@@ -285,6 +412,9 @@ std::vector<Result> LmTrain::figures(const TrainingTotals& totals) const {
   const double seconds = static_cast<double>(totals.nanoseconds - reported_.nanoseconds) * 1e-9;
   const auto num_tokens = static_cast<double>(totals.num_tokens - reported_.num_tokens);
   const std::int64_t step = totals.num_batches / options_.accumulate;
+  // Weights may know more positions than the batches have.
+  TransformerShape computed = options_.shape;
+  computed.max_length = sequence_length_ > 0 ? sequence_length_ : computed.max_length;
   std::vector<Result> figures = {
       {"step", step},
       {"tokens", totals.num_tokens},
@@ -294,8 +424,8 @@ std::vector<Result> LmTrain::figures(const TrainingTotals& totals) const {
       {"eval_loss", eval_loss},
       {"learning_rate", step > 0 ? learning_rate_at(options_.optimizer, step) : kNone},
       {"gradient_norm", step > 0 ? totals.gradient_norm : kNone},
-      {"tokens_per_second", reported_.num_batches > 0 ? num_tokens / seconds : kNone},
-      {"flops_per_token", training_flops_per_token(options_.shape)},
+      {"tokens_per_second", reported_.nanoseconds > 0 ? num_tokens / seconds : kNone},
+      {"flops_per_token", training_flops_per_token(computed)},
       {"gpu_memory", kNone}};
   if (const std::optional<std::int64_t> memory = trainer_->memory_bytes()) {
     figures.back().value = *memory;

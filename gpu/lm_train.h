@@ -10,6 +10,7 @@
 #include "gpu/adamw.h"
 #include "gpu/batch_origins.h"
 #include "gpu/device_stage_type.h"
+#include "gpu/held_out.h"
 #include "gpu/transformer.h"
 #include "gpu/transformer_trainer.h"
 
@@ -42,11 +43,21 @@ struct LmTrainOptions {
   std::int64_t accumulate = 1;
   std::int64_t tile = 8192;  // positions whose logits exist at the same time
   std::uint64_t seed = 1;    // of new weights
+  std::string weights;       // path of what to begin with; empty: new weights
+  std::string save_weights;  // path of what the run ends with; empty: none
 };
 
 std::vector<Option> lm_train_options();
 // Vocabulary and positions are those of the stream. Throws ConfigError.
 LmTrainOptions read_lm_train_options(const StageConfig& config, const DeviceStageContext& context);
+
+// What both backends begin with.
+struct LmTrainBeginning {
+  LmTrainOptions options;         // with the sizes of the weights that are read
+  std::vector<float> parameters;  // in the layout for a row_step of 1
+};
+// Reads weights or makes new ones, and claims the files. Throws ConfigError.
+LmTrainBeginning begin_lm_train(const StageConfig& config, const DeviceStageContext& context);
 
 // Drives a trainer: when steps are taken, what is told of them, and what ends the run. It ends with
 // an error that names step, batch and row, and the records in it, where a loss or a gradient is not
@@ -59,10 +70,16 @@ LmTrainOptions read_lm_train_options(const StageConfig& config, const DeviceStag
 // those evaluated since; gradient_norm and learning_rate are those of the last step;
 // tokens_per_second is by the device's clock, since the report before. NaN is what there is none
 // of. results() are the figures since the last report, or that report's where nothing came after
-// it.
+// it; they also write the weights.
 class LmTrain final : public DeviceStage {
  public:
-  LmTrain(const LmTrainOptions& options, std::unique_ptr<TransformerTrainer> trainer);
+  // Without `held_out` nothing is.
+  LmTrain(const LmTrainOptions& options,
+          std::unique_ptr<TransformerTrainer> trainer,
+          std::unique_ptr<HeldOut> held_out = nullptr);
+
+  // Goes on with the batch after the snapshot. Before the first batch.
+  void go_on_from(const TrainingSnapshot& snapshot);
 
   void hand_over(const Batch& batch) override;
   void enqueue(const DeviceBatch& batch, DeviceStream stream) override;
@@ -84,8 +101,10 @@ class LmTrain final : public DeviceStage {
 
   const LmTrainOptions options_;
   const std::unique_ptr<TransformerTrainer> trainer_;
+  const std::unique_ptr<HeldOut> held_out_;  // refers to the trainer
   BatchOrigins origins_;
   std::int64_t num_batches_ = 0;
+  std::int64_t sequence_length_ = 0;      // of the batches
   std::deque<Sent> sent_;                 // of which no totals have come back
   std::deque<std::int64_t> asked_for_;    // reports, by the number of batches
   std::deque<Report> reports_;            // that were not taken yet
@@ -94,6 +113,11 @@ class LmTrain final : public DeviceStage {
   TrainingTotals newest_;                 // that came back
 };
 
+// The stage with what the configuration holds out. Throws ConfigError.
+std::unique_ptr<DeviceStage> make_lm_train(const LmTrainOptions& options,
+                                           std::unique_ptr<TransformerTrainer> trainer,
+                                           const StageConfig& config,
+                                           const DeviceStageContext& context);
 std::unique_ptr<DeviceStage> make_host_lm_train(const StageConfig& config,
                                                 const DeviceStageContext& context);
 

@@ -123,6 +123,8 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
                                                 context.files,
                                                 2 * config.integer("slots") + 1,
                                                 context.threads,
+                                                &device,
+                                                context.read_batches,
                                                 resume_folder(context)};
     return make_stage(type, config, stage_context, device.backend());
   };

@@ -128,6 +128,18 @@ TransformerLayout transformer_layout(const TransformerShape& shape, std::int64_t
   return layout;
 }
 
+std::vector<float> in_layout(const std::vector<float>& parameters,
+                             const TransformerLayout& from,
+                             const TransformerLayout& to) {
+  std::vector<float> result(static_cast<std::size_t>(to.size), 0.0F);
+  for (std::size_t t = 0; t < from.tensors.size(); ++t) {
+    const TransformerTensor& tensor = from.tensors[t];
+    std::copy_n(
+        parameters.begin() + tensor.offset, tensor.size(), result.begin() + to.tensors[t].offset);
+  }
+  return result;
+}
+
 std::int64_t num_parameters(const TransformerShape& shape) {
   const std::int64_t width = shape.width;
   const std::int64_t of_a_layer = 12 * width * width + 13 * width;

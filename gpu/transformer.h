@@ -67,6 +67,11 @@ inline constexpr std::int64_t kTransformerAlignment = 64;
 // The token embedding gets as many rows as are a multiple of `row_step`.
 TransformerLayout transformer_layout(const TransformerShape& shape, std::int64_t row_step);
 
+// The same parameters in another layout of the same shape.
+std::vector<float> in_layout(const std::vector<float>& parameters,
+                             const TransformerLayout& from,
+                             const TransformerLayout& to);
+
 // Elements of all tensors.
 std::int64_t num_parameters(const TransformerShape& shape);
 

@@ -1,10 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <vector>
 
 #include "gpu/adamw.h"
 #include "gpu/device_stage.h"
+#include "gpu/generator.h"
+#include "gpu/training_snapshot.h"
 
 namespace penstock::gpu {
 
@@ -37,16 +41,34 @@ class TransformerTrainer {
   virtual ~TransformerTrainer() = default;
 
   // Adds the gradient of the batch's losses to what was added since the last step, and, with a
-  // step, changes the parameters with the sum. Enqueues the way back of the totals.
+  // step, changes the parameters with the sum.
   virtual void train(const DeviceBatch& batch,
                      const std::optional<AdamWStep>& step,
                      DeviceStream stream) = 0;
   // Adds the batch's losses to the totals of evaluation, and changes nothing else.
   virtual void evaluate(const DeviceBatch& batch, DeviceStream stream) = 0;
-  // The totals after the oldest train() for which they have arrived and were not taken yet.
+  // Enqueues the way back of the totals.
+  virtual void enqueue_totals(DeviceStream stream) = 0;
+  // The oldest totals that have arrived and were not taken yet.
   virtual std::optional<TrainingTotals> next_totals() = 0;
-  // Waits until those of every train() have arrived.
+  // Waits until all that were enqueued have arrived.
   virtual void wait_for_totals() = 0;
+
+  // The parameters, in the layout for a row_step of 1. After wait_for_totals(), with nothing
+  // enqueued since. Waits.
+  virtual std::vector<float> read_parameters() = 0;
+  // Goes on from a snapshot of a model of this shape. Before the first batch. Waits.
+  virtual void load(const TrainingSnapshot& snapshot) = 0;
+  // Allocates what enqueue_snapshot() needs: on CUDA device memory and page-locked memory of four
+  // times the size of the parameters. Before the first batch. Waits.
+  virtual void reserve_snapshot() = 0;
+  // Enqueues a copy of all that training goes on from, as what was enqueued before leaves it.
+  // Nothing where the last one is still in someone's hands. After reserve_snapshot().
+  virtual std::unique_ptr<PendingSnapshot> enqueue_snapshot(DeviceStream stream) = 0;
+
+  // A generator of texts with the parameters of the trainer, which outlives it. Before the first
+  // batch. Waits.
+  virtual std::unique_ptr<Generator> make_generator(const GeneratorOptions& options) = 0;
   // Of the device, in all; nothing on the host.
   virtual std::optional<std::int64_t> memory_bytes() const = 0;
 };

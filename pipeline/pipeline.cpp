@@ -13,6 +13,7 @@
 #include "pipeline/error_policy.h"
 #include "pipeline/errors.h"
 #include "pipeline/graph_run.h"
+#include "pipeline/read_batches.h"
 #include "pipeline/stage_chain.h"
 #include "pipeline/verdict.h"
 
@@ -275,6 +276,9 @@ class Pipeline::Implementation {
   // ---- building
 
   void build_stages(const PipelineConfig& config, const StageRegistry& registry) {
+    read_batches_ = [&](const std::vector<std::string>& paths, std::int64_t count) {
+      return read_batches(config, registry, paths, count);
+    };
     const std::vector<std::string> labels = stage_labels(config.stages);
     std::vector<BuiltStage> transforms;
     std::vector<ConfigIssue> issues;
@@ -299,6 +303,7 @@ class Pipeline::Implementation {
     if (!issues.empty()) {
       throw ConfigError(std::move(issues));
     }
+    read_batches_ = {};
     // An arena has two slots at least: a foreign thread that wakes it may bring a worker into it.
     chains_ = fuse(std::move(transforms), static_cast<std::size_t>(std::max(threads_, 2)));
   }
@@ -319,7 +324,7 @@ class Pipeline::Implementation {
     StageMetrics& row = metrics_.add(label, 1);
     row.plugin = type.plugin;
     const BuildContext context{
-        stream_, metrics_, row, files_, threads_, resume_ ? &*resume_ : nullptr};
+        stream_, metrics_, row, files_, threads_, resume_ ? &*resume_ : nullptr, read_batches_};
     if (!std::holds_alternative<SinkFactory>(type.factory)) {
       add_to_fingerprint(type, stage, label);
     }
@@ -516,7 +521,8 @@ class Pipeline::Implementation {
   StreamInfo stream_;
   FileClaims files_;
   Metrics metrics_;
-  int node_ = 0;  // of the graph, for metrics rows; while building
+  int node_ = 0;              // of the graph, for metrics rows; while building
+  BatchReader read_batches_;  // while building
   Payload source_output_ = Payload::kNone;
   std::unordered_map<std::string, OnError> on_error_;
   StageMetrics* source_metrics_ = nullptr;

@@ -52,6 +52,12 @@ bool StageConfig::is_set(const std::string& option) const {
   return locations_.contains(option);
 }
 
+StageConfig StageConfig::with(const std::string& option, OptionValue value) const {
+  StageConfig other = *this;
+  other.values_.at(option) = std::move(value);
+  return other;
+}
+
 ConfigError StageConfig::error(const std::string& option, const std::string& message) const {
   value(option);
   const auto written = locations_.find(option);

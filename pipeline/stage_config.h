@@ -34,6 +34,8 @@ class StageConfig {
   // Whether the option was written (in the file or with --set) rather than left to its default.
   bool is_set(const std::string& option) const;
   const std::map<std::string, OptionValue>& values() const { return values_; }
+  // The same with another value of an option, of the declared type.
+  StageConfig with(const std::string& option, OptionValue value) const;
 
   // An error about this option, with its place in the file: for what only the stage can check.
   //   throw config.error("model", "cannot open 'x.model': No such file or directory");

@@ -73,6 +73,12 @@ struct ResumePoint {
   std::string folder;  // of the checkpoint; a sink's files are in its subfolder of the sink's label
 };
 
+// Reads the first batches, this many or as many as there are, of other shards in the way of the
+// configuration that is being built. To be called while stages are built. Throws ConfigError, and
+// what a run throws.
+using BatchReader = std::function<std::vector<std::shared_ptr<const Batch>>(
+    const std::vector<std::string>& paths, std::int64_t count)>;
+
 // What a factory gets beside the stage's options.
 struct BuildContext {
   StreamInfo& stream;     // to read, and to say what the stages behind have to know
@@ -81,6 +87,7 @@ struct BuildContext {
   FileClaims& files;      // to tell of every file that the stage reads or writes, before it does
   int threads = 1;        // of the run; must not shape the output
   const ResumePoint* resume = nullptr;  // null where the run begins at the beginning
+  BatchReader read_batches = {};        // empty where no configuration is being built
 };
 
 using SourceFactory =

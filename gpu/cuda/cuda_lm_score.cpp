@@ -33,6 +33,13 @@ cudaStream_t cuda_stream(DeviceStream stream) {
 
 }  // namespace
 
+LmSampling lm_sampling(const TokenSampling& sampling, std::int64_t vocabulary) {
+  return {.inverse_temperature = inverse(sampling.temperature),
+          .top_k = sampling.top_k < vocabulary ? sampling.top_k : 0,
+          .top_p = sampling.top_p,
+          .seed = sampling.seed};
+}
+
 CudaLmScore::CudaLmScore(const LmScoreOptions& options,
                          const LmWeights& weights,
                          const BatchShape& shape,
@@ -141,10 +148,7 @@ void CudaLmScore::score_with_context(const DeviceBatch& batch, LmStretch stretch
   const LmLogits logits = {logits_.get(), logits_stride_};
   score_logits(logits, positions(), stretch, found(), stream_);
   if (options_.temperature > 0) {
-    const LmSampling sampling = {.inverse_temperature = inverse(options_.temperature),
-                                 .top_k = options_.top_k < vocabulary_ ? options_.top_k : 0,
-                                 .top_p = options_.top_p,
-                                 .seed = options_.seed};
+    const LmSampling sampling = lm_sampling(options_, vocabulary_);
     sample_logits(logits, positions(), sampling, batch.first_position(), stretch, stream_);
   }
 }

@@ -3,6 +3,7 @@
 #include "gpu/cuda/cuda_checksum.h"
 #include "gpu/cuda/cuda_gemm_load.h"
 #include "gpu/cuda/cuda_lm_score.h"
+#include "gpu/cuda/cuda_trainer.h"
 
 namespace penstock::gpu {
 
@@ -11,7 +12,8 @@ CudaStages cuda_stages() {
             return make_cuda_checksum(context.resume_folder);
           },
           make_cuda_gemm_load,
-          make_cuda_lm_score};
+          make_cuda_lm_score,
+          make_cuda_lm_train};
 }
 
 }  // namespace penstock::gpu

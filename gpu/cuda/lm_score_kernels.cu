@@ -521,7 +521,8 @@ __global__ void __launch_bounds__(kRowThreads) sample_logits_kernel(LmLogits log
     before += i < warp ? memory.warp_sums[i] : 0;
     total += memory.warp_sums[i];
   }
-  const auto place = static_cast<std::uint64_t>(first_position + position);
+  const std::int64_t offset = sampling.offset != nullptr ? *sampling.offset : 0;
+  const auto place = static_cast<std::uint64_t>(first_position + position + offset);
   const std::uint64_t drawn = uniform_below(philox(sampling.seed, place, kLmSampleStream), total);
   if (drawn < before || drawn - before >= own) {
     return;  // the whole warp

@@ -68,7 +68,11 @@ struct LmSampling {
   std::int64_t top_k = 0;  // 0: all; at most the vocabulary
   double top_p = 1;
   std::uint64_t seed = 0;
+  // On the device; added to every position's index in the stream. May be null.
+  const std::int64_t* offset = nullptr;
 };
+// Of logits of `vocabulary` ids.
+LmSampling lm_sampling(const TokenSampling& sampling, std::int64_t vocabulary);
 
 void fill_with_minus_infinity(float* values, std::int64_t count, cudaStream_t stream);
 

@@ -8,16 +8,14 @@ namespace penstock::gpu {
 
 std::unique_ptr<DeviceStage> make_host_lm_train(const StageConfig& config,
                                                 const DeviceStageContext& context) {
-  const LmTrainOptions options = read_lm_train_options(config, context);
-  std::vector<float> parameters =
-      initial_parameters(transformer_layout(options.shape, 1), options.seed);
-  return std::make_unique<LmTrain>(options,
-                                   std::make_unique<HostTrainer>(options.shape,
-                                                                 options.optimizer,
-                                                                 std::move(parameters),
-                                                                 context.shape.positions(),
-                                                                 options.tile,
-                                                                 context.threads));
+  auto [options, parameters] = begin_lm_train(config, context);
+  auto trainer = std::make_unique<HostTrainer>(options.shape,
+                                               options.optimizer,
+                                               std::move(parameters),
+                                               context.shape.positions(),
+                                               options.tile,
+                                               context.threads);
+  return make_lm_train(options, std::move(trainer), config, context);
 }
 
 }  // namespace penstock::gpu

@@ -7,10 +7,21 @@
 #include <numeric>
 #include <utility>
 
+#include "gpu/host/host_generator.h"
+
 namespace penstock::gpu {
 namespace {
 
 constexpr std::int64_t kBlock = 65'536;  // elements that are worked on by one thread at a time
+
+class ArrivedSnapshot final : public PendingSnapshot {
+ public:
+  explicit ArrivedSnapshot(TrainingSnapshot snapshot) : snapshot_(std::move(snapshot)) {}
+  TrainingSnapshot wait() override { return std::move(snapshot_); }
+
+ private:
+  TrainingSnapshot snapshot_;
+};
 
 }  // namespace
 
@@ -23,6 +34,7 @@ HostTrainer::HostTrainer(const TransformerShape& shape,
     : shape_(shape),
       optimizer_(optimizer),
       layout_(transformer_layout(shape, 1)),
+      threads_(threads),
       parallel_(threads),
       transformer_(shape, layout_, num_positions, tile, threads),
       parameters_(std::move(parameters)),
@@ -50,13 +62,42 @@ void HostTrainer::train(const DeviceBatch& batch,
   ++totals_.num_batches;
   totals_.nanoseconds =
       std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
-  arrived_.push_back(totals_);
 }
 
 void HostTrainer::evaluate(const DeviceBatch& batch, DeviceStream) {
   const PackedPositions positions = packed_positions(batch, shape_.vocabulary);
   totals_.evaluated_loss_sum += transformer_.evaluate(parameters_, positions).loss_sum;
   totals_.num_evaluated += positions.num_scored;
+}
+
+void HostTrainer::enqueue_totals(DeviceStream) {
+  arrived_.push_back(totals_);
+}
+
+std::unique_ptr<Generator> HostTrainer::make_generator(const GeneratorOptions& options) {
+  return std::make_unique<HostGenerator>(shape_, parameters_, options, threads_);
+}
+
+void HostTrainer::load(const TrainingSnapshot& snapshot) {
+  // In place: generators refer to them.
+  std::copy(snapshot.parameters.begin(), snapshot.parameters.end(), parameters_.begin());
+  first_moment_ = snapshot.first_moment;
+  second_moment_ = snapshot.second_moment;
+  gradient_ = snapshot.gradient;
+  gradient_scored_ = snapshot.gradient_scored;
+  totals_.num_batches = snapshot.num_batches;
+  totals_.num_tokens = snapshot.num_tokens;
+}
+
+std::unique_ptr<PendingSnapshot> HostTrainer::enqueue_snapshot(DeviceStream) {
+  return std::make_unique<ArrivedSnapshot>(TrainingSnapshot{shape_,
+                                                            parameters_,
+                                                            first_moment_,
+                                                            second_moment_,
+                                                            gradient_,
+                                                            gradient_scored_,
+                                                            totals_.num_batches,
+                                                            totals_.num_tokens});
 }
 
 std::optional<TrainingTotals> HostTrainer::next_totals() {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -29,8 +30,14 @@ class HostTrainer final : public TransformerTrainer {
              const std::optional<AdamWStep>& step,
              DeviceStream stream) override;
   void evaluate(const DeviceBatch& batch, DeviceStream stream) override;
+  void enqueue_totals(DeviceStream stream) override;
   std::optional<TrainingTotals> next_totals() override;
   void wait_for_totals() override {}
+  std::vector<float> read_parameters() override { return parameters_; }
+  void load(const TrainingSnapshot& snapshot) override;
+  void reserve_snapshot() override {}
+  std::unique_ptr<PendingSnapshot> enqueue_snapshot(DeviceStream stream) override;
+  std::unique_ptr<Generator> make_generator(const GeneratorOptions& options) override;
   std::optional<std::int64_t> memory_bytes() const override { return std::nullopt; }
 
   std::span<const float> parameters() const { return parameters_; }
@@ -44,6 +51,7 @@ class HostTrainer final : public TransformerTrainer {
   const TransformerShape shape_;
   const AdamWOptions optimizer_;
   const TransformerLayout layout_;
+  const int threads_;
   const ParallelBlocks parallel_;
   HostTransformer transformer_;
   std::vector<float> parameters_;

@@ -75,15 +75,15 @@ TokenId most_likely_token(std::span<const float> logits) {
 }
 
 TokenId sample_token(std::span<const float> logits,
-                     const LmScoreOptions& options,
+                     const TokenSampling& sampling,
                      std::uint64_t random) {
-  if (options.temperature == 0) {
+  if (sampling.temperature == 0) {
     return most_likely_token(logits);
   }
   std::vector<Candidate> kept =
-      candidates_from(logits, lowest_of_top_k(logits, options.top_k), options.temperature);
-  if (options.top_p < 1) {
-    const float lowest = lowest_of_top_p(kept, options.top_p);
+      candidates_from(logits, lowest_of_top_k(logits, sampling.top_k), sampling.temperature);
+  if (sampling.top_p < 1) {
+    const float lowest = lowest_of_top_p(kept, sampling.top_p);
     std::erase_if(kept, [=](const Candidate& candidate) { return candidate.logit < lowest; });
   }
   const std::uint64_t place = uniform_below(random, mass_of(kept));

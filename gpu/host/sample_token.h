@@ -14,7 +14,7 @@ TokenId most_likely_token(std::span<const float> logits);
 // The token that lm_score samples at a position with these logits, which are finite, by sorting
 // them; `random` is the position's.
 TokenId sample_token(std::span<const float> logits,
-                     const LmScoreOptions& options,
+                     const TokenSampling& sampling,
                      std::uint64_t random);
 
 }  // namespace penstock::gpu

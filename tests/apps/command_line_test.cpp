@@ -705,7 +705,7 @@ TEST_F(CommandLineTest, NamesTheNearestStage) {
 TEST_F(CommandLineTest, HasExamplesInEveryHelp) {
   EXPECT_THAT(penstock({"--help"}).output, HasSubstr("Examples:"));
   for (const char* name :
-       {"run", "validate", "stages", "graph", "inspect", "inspect-model", "bench"}) {
+       {"run", "validate", "stages", "graph", "inspect", "inspect-model", "bench", "generate"}) {
     const Finished help = penstock({name, "--help"});
     EXPECT_EQ(help.status, 0);
     EXPECT_THAT(help.output, HasSubstr("Examples:\n  penstock " + std::string(name)));
@@ -734,6 +734,59 @@ TEST_F(CommandLineTest, NamesAModelThatItCannotInspect) {
   EXPECT_EQ(run.status, 2);
   EXPECT_EQ(run.errors,
             "penstock: cannot load '" + path("none.model") + "': No such file or directory\n");
+}
+
+TEST_F(CommandLineTest, ContinuesTextsWithAModelThatItHasTrained) {
+  std::ofstream shard(path("x.jsonl"));
+  for (int line = 0; line < 600; ++line) {
+    shard << R"({"text":"The quick brown fox jumps over the lazy dog."})" << '\n';
+  }
+  shard.close();
+  const std::string weights = path("model.safetensors");
+  write_config_with_sinks("train.yaml",
+                          "  - device: {kind: cpu, stage: lm_train, width: 32, layers: 1, heads: "
+                          "2, warmup_steps: 4, learning_rate: 0.02, save_weights: '" +
+                              weights + "'}\n");
+  const Finished run =
+      penstock({"run", path("train.yaml"), "--set", "read.paths=" + path("x.jsonl")});
+  ASSERT_EQ(run.status, 0) << run.errors;
+
+  const std::string tokenizer = kSample + "demo_bpe_8k_bytefallback.model";
+  const auto generate = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {
+        "generate", "--device", "cpu", "--weights", weights, "--tokenizer", tokenizer};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return penstock(arguments);
+  };
+  const Finished greedy =
+      generate({"--prompt", "The quick", "--prompt", "jumps over", "--tokens", "8"});
+  EXPECT_EQ(greedy.status, 0) << greedy.errors;
+  EXPECT_THAT(greedy.output, StartsWith("The quick brown fox"));
+  EXPECT_THAT(greedy.output, HasSubstr("\n\njumps over the lazy"));
+  EXPECT_EQ(generate({"--prompt", "The quick", "--temperature", "5", "--seed", "3"}).output,
+            generate({"--prompt", "The quick", "--temperature", "5", "--seed", "3"}).output);
+
+  const auto expect_error = [&](const std::vector<std::string>& more, const std::string& error) {
+    const Finished failed = generate(more);
+    EXPECT_NE(failed.status, 0);
+    EXPECT_THAT(failed.errors, HasSubstr(error));
+  };
+  expect_error({"--prompt", "x", "--tokens", "128"}, "above the 128 positions that there are");
+  expect_error({"--prompt", ""}, "prompt 1 has no tokens");
+  expect_error({"--prompt", "x", "--top-p", "0"}, "--top-p");
+  expect_error({"--prompt", "x", "--heads", "5"}, "cannot be divided among 5 heads");
+  expect_error({}, "--prompt is required");
+  EXPECT_THAT(penstock({"generate",
+                        "--weights",
+                        weights,
+                        "--tokenizer",
+                        tokenizer,
+                        "--prompt",
+                        "x",
+                        "--device",
+                        "tpu"})
+                  .errors,
+              HasSubstr("'tpu'"));
 }
 
 TEST_F(CommandLineTest, TellsItsVersion) {

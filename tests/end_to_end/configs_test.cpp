@@ -27,6 +27,15 @@ std::vector<std::string> shortened(const std::string& name) {
   if (name == "train-tiny.yaml") {
     return {"read.paths=data/short/*.jsonl.zst", "device.width=16", "device.layers=1"};
   }
+  if (name == "train-small.yaml") {
+    return {"read.paths=data/short/*.jsonl.zst",
+            "pack.batch_size=2",
+            "pack.sequence_length=64",
+            "device.width=16",
+            "device.layers=1",
+            "device.heads=2",
+            "device.vocabulary=8000"};
+  }
   return {};
 }
 

@@ -315,7 +315,7 @@ TEST(AdamW, ChangesEveryParameterAsItSays) {
       }
       p[i] = trainer.parameters()[i];
     }
-    trainer.next_totals();
+    trainer.enqueue_totals({});
     EXPECT_NEAR(trainer.next_totals().value().gradient_norm, norm, 1e-5);
   }
 }

@@ -1,0 +1,159 @@
+#include "gpu/held_out.h"
+
+#include <cstddef>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "gpu/register_device.h"
+#include "pipeline/config.h"
+#include "pipeline/pipeline.h"
+#include "stages/register_stages.h"
+#include "tests/temporary_folder.h"
+
+namespace penstock::gpu {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// Runs lm_train on the host from shards, as a configuration says.
+class HeldOutTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    registry_ = std::make_unique<StageRegistry>();
+    register_stages(*registry_);
+    register_device(*registry_);
+    write_shard("train.jsonl", 'a');
+    write_shard("held_out.jsonl", 'k');
+  }
+
+  // Documents of words that begin with this letter and those behind it.
+  void write_shard(const std::string& name, char letter) const {
+    std::ofstream shard(folder_.path(name));
+    for (int document = 0; document < 12; ++document) {
+      shard << json{{"text", text(letter, document)}} << '\n';
+    }
+  }
+  static std::string text(char letter, int document) {
+    std::string text = "Document " + std::to_string(document) + " is about";
+    for (int word = 0; word < 60; ++word) {
+      text += std::string(" ") + static_cast<char>(letter + (word + document) % 10) + "an";
+    }
+    return text;
+  }
+
+  PipelineConfig config(const std::string& options) const {
+    return parse_config(
+        "threads: 1\n"
+        "pipeline:\n"
+        "  - read: {paths: '" +
+            folder_.path("train.jsonl") +
+            "'}\n"
+            "  - parse\n"
+            "  - tokenize: {model: '" PENSTOCK_SOURCE_DIR
+            "/data/sample/demo_bpe_8k_bytefallback.model'}\n"
+            "  - pack: {batch_size: 1, sequence_length: 96}\n"
+            "  - device: {kind: cpu, stage: lm_train, width: 8, layers: 1, heads: 1, "
+            "report_every: 1, reports: '" +
+            reports_ + "', eval_paths: '" + folder_.path("held_out.jsonl") + "', " + options +
+            "}\n",
+        "test.yaml",
+        *registry_);
+  }
+  void run(const std::string& options) const { Pipeline(config(options), *registry_).run(); }
+  std::string error_of(const std::string& options) const {
+    try {
+      const Pipeline pipeline(config(options), *registry_);
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+  static std::vector<json> lines(const std::string& path) {
+    std::vector<json> lines;
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) {
+      lines.push_back(json::parse(line));
+    }
+    return lines;
+  }
+
+  const TemporaryFolder folder_;
+  const std::string reports_ = folder_.path("reports.jsonl");
+  const std::string samples_ = folder_.path("samples.jsonl");
+  std::unique_ptr<StageRegistry> registry_;
+};
+
+// With a learning rate of 0 the model stays the same.
+TEST_F(HeldOutTest, EvaluatesTheSameBatchesEverySoManySteps) {
+  run("eval_batches: 3, eval_every: 2, accumulate: 2, learning_rate: 0");
+  const std::vector<json> reports = lines(reports_);
+  ASSERT_GE(reports.size(), 8U);
+  std::set<double> losses;
+  for (const json& report : reports) {
+    const bool is_due = report["batches"].get<int>() % 4 == 0;
+    EXPECT_EQ(report["eval_loss"].is_number(), is_due) << report;
+    if (is_due) {
+      losses.insert(report["eval_loss"].get<double>());
+    }
+  }
+  // Differences of sums are rounded.
+  ASSERT_FALSE(losses.empty());
+  EXPECT_NEAR(*losses.begin(), *losses.rbegin(), 1e-9);
+}
+
+TEST_F(HeldOutTest, ReadsTheBatchesThatTrainingOnTheShardsWouldSee) {
+  write_shard("held_out.jsonl", 'a');  // what is trained on
+  run("eval_batches: 1, eval_every: 1, learning_rate: 0");
+  const json first = lines(reports_).front();
+  EXPECT_DOUBLE_EQ(first["eval_loss"].get<double>(), first["loss"].get<double>());
+}
+
+TEST_F(HeldOutTest, ContinuesTheBeginningsOfDocuments) {
+  run("sample_every: 3, samples: '" + samples_ + "'");
+  const std::vector<json> samples = lines(samples_);
+  const std::size_t num_steps = lines(reports_).size();
+  ASSERT_EQ(samples.size(), num_steps / 3 * kMaxSampledDocuments);
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const json& sample = samples[i];
+    EXPECT_EQ(sample["step"], 3 * (i / kMaxSampledDocuments + 1));
+    const std::string known =
+        sample["prompt"].get<std::string>() + sample["reference"].get<std::string>();
+    EXPECT_THAT(known, StartsWith("Document "));
+    const int document = std::stoi(known.substr(9));
+    EXPECT_THAT(text('k', document), StartsWith(known));
+    EXPECT_GT(known.size(), 100U);
+    EXPECT_NE(sample["predicted"], sample["reference"]);
+    EXPECT_FALSE(sample["predicted"].get<std::string>().empty());
+  }
+}
+
+TEST_F(HeldOutTest, RefusesWhatCannotBeDone) {
+  EXPECT_THAT(error_of("sample_every: 1"), HasSubstr("there is no file for the samples"));
+  EXPECT_THAT(error_of("samples: x"), HasSubstr("gets nothing without sample_every"));
+  EXPECT_THAT(error_of("sample_every: 1, samples: '" + folder_.path("train.jsonl") + "'"),
+              HasSubstr("train.jsonl"));
+  std::ofstream(folder_.path("held_out.jsonl")) << R"({"text": "A short text."})" << '\n';
+  EXPECT_THAT(error_of("sample_every: 1, samples: '" + samples_ + "'"),
+              HasSubstr("none begins with 50 tokens in a row"));
+  std::ofstream(folder_.path("held_out.jsonl")) << R"({"text": ""})" << '\n';
+  EXPECT_THAT(error_of("eval_batches: 1"),
+              AllOf(HasSubstr("option 'eval_paths'"), HasSubstr("there is no document in them")));
+  std::filesystem::remove(folder_.path("held_out.jsonl"));
+  EXPECT_THAT(error_of("eval_batches: 1"),
+              AllOf(HasSubstr("option 'eval_paths'"), HasSubstr("held_out.jsonl")));
+}
+
+}  // namespace
+}  // namespace penstock::gpu
