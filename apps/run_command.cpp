@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <filesystem>
 #include <future>
 #include <memory>
 #include <optional>
@@ -86,7 +87,8 @@ class Run {
       claim_output("the summary", options.summary_path);
       summary_files_.emplace_back(options.summary_path);
     }
-    prepare_folder(options.run_folder.empty() ? config.run.text("run_folder") : options.run_folder);
+    prepare_folder(options.run_folder.empty() ? config.run.text("run_folder") : options.run_folder,
+                   resume ? steps_before(config, resume->position.next_batch) : 0);
     if (!options.serve.empty()) {
       prepare_server();
     }
@@ -174,7 +176,18 @@ class Run {
 
   enum class Phase { kPreparing, kRunning, kReporting };
 
-  void prepare_folder(const std::string& path) {
+  // Batches, or steps of as many batches as lm_train takes for one.
+  static std::int64_t steps_before(const PipelineConfig& config, std::int64_t num_batches) {
+    for (const StageConfig& stage : config.stages) {
+      if (stage.values().contains("accumulate")) {
+        return num_batches / stage.integer("accumulate");
+      }
+    }
+    return num_batches;
+  }
+
+  // What the folder holds is replaced, but for the history of the steps before.
+  void prepare_folder(const std::string& path, std::int64_t steps_before) {
     if (path.empty()) {
       if (!options_.serve.empty()) {
         recorder_.emplace(*pipeline_, std::nullopt, RunData());
@@ -188,7 +201,12 @@ class Run {
     }
     // Open all the while, so that two runs do not share a folder.
     summary_files_.emplace_back(folder_->file(RunFolder::kSummary));
-    recorder_.emplace(*pipeline_, folder_, RunData());
+    recorder_.emplace(
+        *pipeline_,
+        folder_,
+        steps_before > 0 && std::filesystem::exists(folder_->file(RunFolder::kMetrics))
+            ? up_to_step(read_run_data(*folder_), steps_before)
+            : RunData());
   }
 
   // Takes the port, so that a run does not begin which nobody can see.

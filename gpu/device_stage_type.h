@@ -23,6 +23,9 @@ struct DeviceStageContext {
   int threads = 1;                 // of the run; must not shape what is computed
   Device* device = nullptr;        // that the stage is made for; outlives it
   BatchReader read_batches = {};   // of other shards
+  // Tells figures beside those of reports to whoever listens to the run. To be kept; for the device
+  // thread. May be empty.
+  std::function<void(std::vector<Result>)> tell = {};
   // Of the checkpoint from which the run goes on: the stage's own files. Empty where it begins.
   std::string resume_folder = {};
 };

@@ -1,5 +1,7 @@
 #include "gpu/held_out.h"
 
+#include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -18,9 +20,6 @@ void check_options(const StageConfig& config) {
   if (has_samples && !has_paths) {
     throw config.error("sample_every",
                        "there are no held-out documents to be continued; give eval_paths");
-  }
-  if (has_samples && config.text("samples").empty()) {
-    throw config.error("sample_every", "there is no file for the samples; give samples");
   }
   if (!has_samples && !config.text("samples").empty()) {
     throw config.error("samples", "gets nothing without sample_every");
@@ -48,6 +47,32 @@ Batches read_held_out(const StageConfig& config, const DeviceStageContext& conte
   }
 }
 
+// Samples go to the file, if there is one, and to whoever listens to the run.
+std::function<void(const TextSample&)> sample_receiver(const StageConfig& config,
+                                                       const DeviceStageContext& context) {
+  const std::string& path = config.text("samples");
+  std::shared_ptr<LineFile> file;
+  if (!path.empty()) {
+    try {
+      context.files.add_output(path);
+      file = std::make_shared<LineFile>(path);
+    } catch (const std::runtime_error& error) {
+      throw config.error("samples", error.what());
+    }
+  }
+  return [file, tell = context.tell](const TextSample& sample) {
+    if (file) {
+      file->add(to_json(sample));
+    }
+    if (tell) {
+      tell({{"step", sample.step},
+            {"prompt", sample.prompt},
+            {"predicted", sample.predicted},
+            {"reference", sample.reference}});
+    }
+  };
+}
+
 std::unique_ptr<TextSampler> make_sampler(const StageConfig& config,
                                           const DeviceStageContext& context,
                                           const Batches& batches,
@@ -63,22 +88,14 @@ std::unique_ptr<TextSampler> make_sampler(const StageConfig& config,
   if (!stream.decoder || !stream.vocabulary_size) {
     throw config.error("sample_every", "no stage before this one can turn ids into text");
   }
-  std::shared_ptr<LineFile> file;
-  try {
-    context.files.add_output(config.text("samples"));
-    file = std::make_shared<LineFile>(config.text("samples"));
-  } catch (const std::runtime_error& error) {
-    throw config.error("samples", error.what());
-  }
   GeneratorOptions options;
   options.max_prompts = std::ssize(documents);
   options.max_length = kSamplePromptTokens + kSampleTokens;
   options.vocabulary = *stream.vocabulary_size;
-  return std::make_unique<TextSampler>(
-      trainer.make_generator(options),
-      std::move(documents),
-      stream.decoder,
-      [file](const TextSample& sample) { file->add(to_json(sample)); });
+  return std::make_unique<TextSampler>(trainer.make_generator(options),
+                                       std::move(documents),
+                                       stream.decoder,
+                                       sample_receiver(config, context));
 }
 
 }  // namespace
@@ -105,7 +122,7 @@ std::vector<Option> held_out_options() {
       Option::text("samples",
                    "Path of a JSON-lines file, in a folder that exists, that gets step, prompt, "
                    "predicted and reference of each of them, as the run goes on. The first one "
-                   "replaces an older file. Empty is none.")
+                   "replaces an older file. Empty is none; a run folder gets them in any case.")
           .or_else(std::string()),
   };
 }

@@ -170,6 +170,28 @@ void check_weights(const StageConfig& config,
   }
 }
 
+constexpr const char* kModelFile = "/model.safetensors";
+constexpr const char* kOptimizerFile = "/optimizer.safetensors";
+
+TrainingSnapshot read_checkpoint(const std::string& folder, const TransformerShape& shape) {
+  TransformerWeights weights = read_transformer_weights(folder + kModelFile, shape.heads);
+  if (!(weights.shape == shape)) {
+    throw std::runtime_error("'" + folder + kModelFile +
+                             "' is a model of other sizes than the configuration's: they cannot be "
+                             "changed when a run goes on");
+  }
+  TrainingSnapshot snapshot;
+  snapshot.shape = shape;
+  snapshot.parameters = std::move(weights.parameters);
+  read_optimizer_state(folder + kOptimizerFile, snapshot);
+  return snapshot;
+}
+
+void write_checkpoint(const TrainingSnapshot& snapshot, const std::string& folder) {
+  write_transformer_weights(snapshot.shape, snapshot.parameters, folder + kModelFile);
+  write_optimizer_state(snapshot, folder + kOptimizerFile);
+}
+
 }  // namespace
 
 std::vector<Option> lm_train_options() {
@@ -291,7 +313,11 @@ std::unique_ptr<DeviceStage> make_lm_train(const LmTrainOptions& options,
                                            const StageConfig& config,
                                            const DeviceStageContext& context) {
   auto held_out = std::make_unique<HeldOut>(config, context, *trainer);
-  return std::make_unique<LmTrain>(options, std::move(trainer), std::move(held_out));
+  auto stage = std::make_unique<LmTrain>(options, std::move(trainer), std::move(held_out));
+  if (!context.resume_folder.empty()) {
+    stage->go_on_from(read_checkpoint(context.resume_folder, options.shape));
+  }
+  return stage;
 }
 
 LmTrain::LmTrain(const LmTrainOptions& options,
@@ -341,6 +367,25 @@ std::optional<Report> LmTrain::next_report() {
   Report report = std::move(reports_.front());
   reports_.pop_front();
   return report;
+}
+
+void LmTrain::enqueue_save(DeviceStream stream) {
+  if (!can_save_) {
+    trainer_->reserve_snapshot();
+    can_save_ = true;
+  }
+  save_ = trainer_->enqueue_snapshot(stream);
+}
+
+std::optional<CheckpointPart> LmTrain::next_save() {
+  if (!save_) {
+    return std::nullopt;
+  }
+  // Let go of when it is written, so that the next one has its memory.
+  return [save = std::move(save_)](const std::string& folder) mutable {
+    const std::shared_ptr<PendingSnapshot> pending = std::move(save);
+    write_checkpoint(pending->wait(), folder);
+  };
 }
 
 std::vector<Result> LmTrain::results() {

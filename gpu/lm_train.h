@@ -71,6 +71,10 @@ LmTrainBeginning begin_lm_train(const StageConfig& config, const DeviceStageCont
 // tokens_per_second is by the device's clock, since the report before. NaN is what there is none
 // of. results() are the figures since the last report, or that report's where nothing came after
 // it; they also write the weights.
+//
+// A checkpoint holds the weights, model.safetensors, and what else training goes on from,
+// optimizer.safetensors. The memory for that is reserved when the first one is due, which waits for
+// the device once.
 class LmTrain final : public DeviceStage {
  public:
   // Without `held_out` nothing is.
@@ -85,6 +89,10 @@ class LmTrain final : public DeviceStage {
   void enqueue(const DeviceBatch& batch, DeviceStream stream) override;
   void enqueue_report(DeviceStream stream) override;
   std::optional<Report> next_report() override;
+  bool saves() const override { return true; }
+  void enqueue_save(DeviceStream stream) override;
+  // What writes it waits until it has come back.
+  std::optional<CheckpointPart> next_save() override;
   std::vector<Result> results() override;
 
  private:
@@ -104,16 +112,20 @@ class LmTrain final : public DeviceStage {
   const std::unique_ptr<HeldOut> held_out_;  // refers to the trainer
   BatchOrigins origins_;
   std::int64_t num_batches_ = 0;
-  std::int64_t sequence_length_ = 0;      // of the batches
-  std::deque<Sent> sent_;                 // of which no totals have come back
-  std::deque<std::int64_t> asked_for_;    // reports, by the number of batches
-  std::deque<Report> reports_;            // that were not taken yet
-  TrainingTotals reported_;               // of the last report
-  std::vector<Result> reported_figures_;  // likewise
-  TrainingTotals newest_;                 // that came back
+  std::int64_t sequence_length_ = 0;       // of the batches
+  std::deque<Sent> sent_;                  // of which no totals have come back
+  std::deque<std::int64_t> asked_for_;     // reports, by the number of batches
+  std::deque<Report> reports_;             // that were not taken yet
+  TrainingTotals reported_;                // of the last report
+  std::vector<Result> reported_figures_;   // likewise
+  TrainingTotals newest_;                  // that came back
+  bool can_save_ = false;                  // memory has been reserved
+  std::shared_ptr<PendingSnapshot> save_;  // that was not taken yet
 };
 
-// The stage with what the configuration holds out. Throws ConfigError.
+// The stage with what the configuration holds out, going on from the checkpoint if there is one.
+// Throws ConfigError, and std::runtime_error for a checkpoint that cannot be read or is of another
+// model.
 std::unique_ptr<DeviceStage> make_lm_train(const LmTrainOptions& options,
                                            std::unique_ptr<TransformerTrainer> trainer,
                                            const StageConfig& config,

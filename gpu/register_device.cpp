@@ -105,6 +105,12 @@ void rethrow_config_error(const std::exception& error) {
   }
 }
 
+std::function<void(std::vector<Result>)> figures_receiver(const BuildContext& context) {
+  return [&metrics = context.metrics, &row = context.own_row](std::vector<Result> figures) {
+    metrics.pass_on_figures(row.name, row.chunks, figures);
+  };
+}
+
 std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
                                   const StageConfig& config,
                                   const BuildContext& context) {
@@ -125,6 +131,7 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
                                                 context.threads,
                                                 &device,
                                                 context.read_batches,
+                                                figures_receiver(context),
                                                 resume_folder(context)};
     return make_stage(type, config, stage_context, device.backend());
   };

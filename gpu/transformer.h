@@ -15,6 +15,7 @@ struct TransformerShape {
   std::int64_t heads = 0;
 
   std::int64_t head_width() const { return width / heads; }
+  bool operator==(const TransformerShape&) const = default;
 };
 
 // Where a layer's tensors begin in the parameters, in elements. A matrix is [inputs, outputs].

@@ -217,7 +217,8 @@ const std::vector<Option>& run_options() {
       Option::text("run_folder",
                    "Path of a folder that gets the history of the run as it goes on, its summary "
                    "and report.html; it is made where there is none, and what an earlier run left "
-                   "in it is replaced. Only 'penstock run' writes it. Empty is none.")
+                   "in it is replaced, unless this one goes on from its checkpoint. Only 'penstock "
+                   "run' writes it. Empty is none.")
           .or_else(""),
       Option::text_list("plugins",
                         "Shared libraries that bring stages. Each is looked for beside the "

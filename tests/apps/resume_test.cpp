@@ -100,6 +100,38 @@ TEST_F(ResumedRunTest, AfterAKillGivesWhatTheWholeRunGives) {
   EXPECT_GE(summary.at("checkpoints").at("written"), 1);
 }
 
+TEST_F(ResumedRunTest, TrainsAsIfNothingHadHappened) {
+  text_.resize(text_.find('\n', text_.size() / 100) + 1);
+  std::ofstream(folder_.path("config.yaml"))
+      << "checkpoint_folder: " << checkpoints()
+      << "\n"
+         "checkpoint_every: 3\n"
+         "pipeline:\n"
+         "  - read: {paths: '-'}\n"
+         "  - parse\n"
+         "  - tokenize_bytes\n"
+         "  - pack: {batch_size: 4, sequence_length: 64, shifted_targets: true}\n"
+         "  - device: {kind: cpu, stage: lm_train, width: 8, layers: 1, heads: 1, accumulate: 2,"
+         " report_every: 1}\n";
+  const auto history = [&](const std::string& name, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"--run-folder", folder_.path(name)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Finished finished = run(arguments);
+    EXPECT_EQ(finished.status, 0) << finished.errors;
+    std::vector<nlohmann::json> rows;
+    for (const auto& row :
+         nlohmann::json::parse(std::ifstream(folder_.path(name) + "/metrics_history.json"))) {
+      rows.push_back({row.at("step"), row.at("tokens"), row.at("loss"), row.at("learning_rate")});
+    }
+    return rows;
+  };
+  const auto whole = history("whole", {"--set", "checkpoint_folder=none"});
+  EXPECT_GT(whole.size(), 20U);
+  EXPECT_EQ(history("resumed", {}), whole);
+  const auto checkpoint = list_checkpoints(checkpoints()).front().second;
+  EXPECT_EQ(history("resumed", {"--resume", checkpoints() + "/" + checkpoint}), whole);
+}
+
 TEST_F(ResumedRunTest, SaysWhyItCannotGoOn) {
   const auto error_of = [&](const std::vector<std::string>& arguments) {
     const Finished finished = start(arguments).wait();

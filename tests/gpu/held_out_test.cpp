@@ -1,12 +1,18 @@
 #include "gpu/held_out.h"
 
+#include <atomic>
+#include <algorithm>
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -15,6 +21,7 @@
 
 #include "gpu/register_device.h"
 #include "pipeline/config.h"
+#include "pipeline/figures.h"
 #include "pipeline/pipeline.h"
 #include "stages/register_stages.h"
 #include "tests/temporary_folder.h"
@@ -139,8 +146,28 @@ TEST_F(HeldOutTest, ContinuesTheBeginningsOfDocuments) {
   }
 }
 
+TEST_F(HeldOutTest, TellsThoseWhoListenToTheRunOfSamples) {
+  class Listener final : public FiguresListener {
+   public:
+    void add(std::string_view sink,
+             std::int64_t,
+             const std::vector<Result>& figures) noexcept override {
+      const auto is_text = [](const Result& figure) {
+        return figure.name == "predicted" && std::holds_alternative<std::string>(figure.value);
+      };
+      num_samples +=
+          sink == "device" && std::any_of(figures.begin(), figures.end(), is_text) ? 1 : 0;
+    }
+    std::atomic<std::size_t> num_samples{0};
+  };
+  const auto listener = std::make_shared<Listener>();
+  Pipeline pipeline(config("sample_every: 3"), *registry_);
+  pipeline.listen(listener);
+  pipeline.run();
+  EXPECT_EQ(listener->num_samples, lines(reports_).size() / 3 * kMaxSampledDocuments);
+}
+
 TEST_F(HeldOutTest, RefusesWhatCannotBeDone) {
-  EXPECT_THAT(error_of("sample_every: 1"), HasSubstr("there is no file for the samples"));
   EXPECT_THAT(error_of("samples: x"), HasSubstr("gets nothing without sample_every"));
   EXPECT_THAT(error_of("sample_every: 1, samples: '" + folder_.path("train.jsonl") + "'"),
               HasSubstr("train.jsonl"));

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "gpu/host/host_trainer.h"
 #include "pipeline/errors.h"
 #include "tests/gpu/lm_batches.h"
+#include "tests/temporary_folder.h"
 
 namespace penstock::gpu {
 namespace {
@@ -53,11 +55,12 @@ StreamInfo stream_of_vocabulary(std::int64_t vocabulary) {
 std::unique_ptr<DeviceStage> make_stage(const Values& values,
                                         const BatchShape& shape = kShape,
                                         int threads = 1,
-                                        std::int64_t vocabulary = kVocabulary) {
+                                        std::int64_t vocabulary = kVocabulary,
+                                        const std::string& resume_folder = "") {
   const StreamInfo stream = stream_of_vocabulary(vocabulary);
   FileClaims files;
   return make_host_lm_train(device_stage_config(lm_train_options(), values),
-                            {shape, stream, files, 5, threads});
+                            {shape, stream, files, 5, threads, nullptr, {}, resume_folder});
 }
 
 std::vector<Report> reports_of(DeviceStage& stage,
@@ -193,6 +196,33 @@ TEST(LmTrain, FollowsTheMeanOfAllBatchesOfAStep) {
           << name;
     }
   }
+}
+
+TEST(LmTrain, GoesOnFromACheckpoint) {
+  const Values values = with(kSmallModel, {{"accumulate", std::int64_t{2}}});
+  const std::vector<Batch> batches = random_batches(kShape, kVocabulary, 7, 4, 1);
+  const std::vector<double> losses = losses_of(*make_stage(values), batches);
+  const auto begun = make_stage(values);
+  losses_of(*begun, {batches.begin(), batches.begin() + 3});
+  const TemporaryFolder folder;
+  for (int i = 0; i < 2; ++i) {  // the second one needs the memory of the first
+    begun->enqueue_save({});
+    std::optional<CheckpointPart> save = begun->next_save();
+    ASSERT_TRUE(save);
+    (*save)(folder.path());
+    EXPECT_FALSE(begun->next_save());
+  }
+  const auto resumed = make_stage(values, kShape, 1, kVocabulary, folder.path());
+  const std::vector<double> rest = losses_of(*resumed, {batches.begin() + 3, batches.end()});
+  EXPECT_EQ(rest, std::vector<double>(losses.begin() + 3, losses.end()));
+  EXPECT_THAT(
+      error_of([&] {
+        make_stage(
+            with(values, {{"layers", std::int64_t{3}}}), kShape, 1, kVocabulary, folder.path());
+      }),
+      AllOf(HasSubstr("model.safetensors"), HasSubstr("other sizes")));
+  EXPECT_THAT(error_of([&] { make_stage(values, kShape, 1, kVocabulary, folder.path("missing")); }),
+              HasSubstr("missing/model.safetensors"));
 }
 
 TEST(LmTrain, RefusesTokensOfAnotherTokenizer) {
