@@ -54,6 +54,14 @@ HostTransformer::HostTransformer(const TransformerShape& shape,
   d_wide_.resize(4 * size);
 }
 
+std::int64_t HostTransformer::bytes_per_position(const TransformerShape& shape) {
+  constexpr std::int64_t kWidthsOfALayer = 16;
+  constexpr std::int64_t kOtherWidths = 8;
+  return static_cast<std::int64_t>(sizeof(float)) *
+         (shape.layers * (kWidthsOfALayer * shape.width + shape.heads) +
+          kOtherWidths * shape.width);
+}
+
 BatchLoss HostTransformer::evaluate(std::span<const float> parameters,
                                     const PackedPositions& positions) {
   forward(parameters, positions);

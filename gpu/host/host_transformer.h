@@ -30,6 +30,9 @@ class HostTransformer {
                   std::int64_t tile,
                   int threads);
 
+  // Bytes of memory that it takes for each position, beside logits and what is small.
+  static std::int64_t bytes_per_position(const TransformerShape& shape);
+
   BatchLoss evaluate(std::span<const float> parameters, const PackedPositions& positions);
   // Also adds the gradient of the sum of the losses to `gradient`, an array in the same layout.
   BatchLoss add_gradient(std::span<const float> parameters,

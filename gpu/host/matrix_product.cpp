@@ -1,6 +1,7 @@
 #include "gpu/host/matrix_product.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include <cblas.h>
 
@@ -18,13 +19,16 @@ Factor from(const Factor& factor, std::int64_t row, std::int64_t column) {
   return {factor.elements + offset, factor.stride, factor.is_transposed};
 }
 
-// Of the whole process, in which nothing else uses OpenBLAS.
-void use_one_thread() {
-  static const bool done = [] {
+// OpenBLAS uses the calling thread alone: of the whole process, in which nothing else uses it.
+// Built without threads it shares buffers between callers without a lock, and now and then gives
+// wrong products; then they come one at a time.
+std::unique_lock<std::mutex> enter_blas() {
+  static const bool has_threads = [] {
     openblas_set_num_threads(1);
-    return true;
+    return openblas_get_parallel() != OPENBLAS_SEQUENTIAL;
   }();
-  static_cast<void>(done);
+  static std::mutex mutex;
+  return has_threads ? std::unique_lock(mutex, std::defer_lock) : std::unique_lock(mutex);
 }
 
 CBLAS_TRANSPOSE transposition(const Factor& factor) {
@@ -39,7 +43,7 @@ void multiply_by_transpose(std::int64_t rows,
                            const float* left,
                            const float* right,
                            float* product) {
-  use_one_thread();
+  const std::unique_lock lock = enter_blas();
   cblas_sgemm(CblasRowMajor,
               CblasNoTrans,
               CblasTrans,
@@ -62,7 +66,7 @@ void multiply(std::int64_t rows,
               const Factor& left,
               const Factor& right,
               const Product& product) {
-  use_one_thread();
+  const std::unique_lock lock = enter_blas();
   cblas_sgemm(CblasRowMajor,
               transposition(left),
               transposition(right),

@@ -126,7 +126,7 @@ TEST_F(ResumedRunTest, TrainsAsIfNothingHadHappened) {
     return rows;
   };
   const auto whole = history("whole", {"--set", "checkpoint_folder=none"});
-  EXPECT_GT(whole.size(), 20U);
+  EXPECT_GT(whole.size(), 10U);
   EXPECT_EQ(history("resumed", {}), whole);
   const auto checkpoint = list_checkpoints(checkpoints()).front().second;
   EXPECT_EQ(history("resumed", {"--resume", checkpoints() + "/" + checkpoint}), whole);

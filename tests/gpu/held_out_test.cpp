@@ -1,6 +1,5 @@
 #include "gpu/held_out.h"
 
-#include <atomic>
 #include <algorithm>
 #include <atomic>
 #include <cstddef>

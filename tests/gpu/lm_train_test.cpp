@@ -60,7 +60,7 @@ std::unique_ptr<DeviceStage> make_stage(const Values& values,
   const StreamInfo stream = stream_of_vocabulary(vocabulary);
   FileClaims files;
   return make_host_lm_train(device_stage_config(lm_train_options(), values),
-                            {shape, stream, files, 5, threads, nullptr, {}, resume_folder});
+                            {shape, stream, files, 5, threads, nullptr, {}, {}, resume_folder});
 }
 
 std::vector<Report> reports_of(DeviceStage& stage,
@@ -196,6 +196,16 @@ TEST(LmTrain, FollowsTheMeanOfAllBatchesOfAStep) {
           << name;
     }
   }
+}
+
+TEST(LmTrain, SaysWhatWouldFitWhereMemoryIsNotEnough) {
+  const std::int64_t many = std::int64_t{1} << 30;
+  EXPECT_THAT(error_of([&] {
+                make_stage(kSmallModel, {many, 12, 13});
+              }),
+              AllOf(HasSubstr("lm_train needs "),
+                    HasSubstr("of memory on the CPU for batches of 1073741824 rows"),
+                    HasSubstr("lower batch_size to ")));
 }
 
 TEST(LmTrain, GoesOnFromACheckpoint) {
