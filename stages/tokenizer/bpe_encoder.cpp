@@ -28,6 +28,7 @@ constexpr std::size_t kBatchesPerSort = 16;
 constexpr std::size_t kMaxBatchWords = kBatchBlocks * kBlockBytes + 1;
 // Longer texts are left to the library, so that positions have 32 bits, normalized as well.
 constexpr std::size_t kMaxTextBytes = std::size_t{1} << 27;
+static_assert(kMaxTextBytes * (Charsmap::kMostGrowth + 1) <= std::size_t{1} << 32U);
 constexpr std::size_t kKeptTextBytes = std::size_t{1} << 20;
 
 template <typename Id>
@@ -37,7 +38,8 @@ class BpeEncoder final : public Encoder {
       : engine_(engine),
         library_(std::move(library)),
         loops_(std::get<WordLoops<Id>>(engine.kernels().loops)),
-        merger_(engine.vocabulary(), engine.kernels()),
+        merger_(
+            engine.vocabulary(), engine.kernels(), engine.long_words(), FastEngine::kLongWordBytes),
         words_(cache_bytes - cache_bytes / 4),
         long_words_(cache_bytes / 16 * 3),
         longer_words_(cache_bytes / 16) {}
@@ -62,6 +64,8 @@ class BpeEncoder final : public Encoder {
     }
     if (buffer_.capacity() > kKeptTextBytes) {
       buffer_ = ByteBuffer();
+      new_ids_ = std::vector<TokenId>();
+      merger_.forget_result();
     }
   }
 

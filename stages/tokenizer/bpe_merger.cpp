@@ -82,9 +82,20 @@ void BpeMerger::add_candidate(std::uint32_t left) {
   }
 }
 
+void BpeMerger::merge_long(std::string_view word) {
+  if (word.size() <= long_word_bytes_) {
+    merge_chain(word);
+    return;
+  }
+  const std::lock_guard turn(long_words_);
+  merge_chain(word);
+  parts_ = std::vector<Part>();
+  heap_ = std::vector<Candidate>();
+}
+
 // With a heap. What a merge makes obsolete stays in it and is told by its symbols: a part that has
 // grown never has the symbol again that it had.
-void BpeMerger::merge_long(std::string_view word) {
+void BpeMerger::merge_chain(std::string_view word) {
   parts_.clear();
   for (std::size_t at = 0; at < word.size(); at += utf8_length(word[at])) {
     const auto index = static_cast<std::uint32_t>(parts_.size());

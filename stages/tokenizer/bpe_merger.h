@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <string_view>
 #include <vector>
 
@@ -18,9 +19,16 @@ namespace penstock {
 // use by one thread.
 class BpeMerger {
  public:
-  // `vocabulary` outlives it.
-  BpeMerger(const BpeVocabulary& vocabulary, const TextKernels& kernels)
-      : vocabulary_(vocabulary), kernels_(kernels) {}
+  // Takes `long_words` for each word of more than `long_word_bytes`, whose work space it gives
+  // back. All outlive it.
+  BpeMerger(const BpeVocabulary& vocabulary,
+            const TextKernels& kernels,
+            std::mutex& long_words,
+            std::size_t long_word_bytes)
+      : vocabulary_(vocabulary),
+        kernels_(kernels),
+        long_words_(long_words),
+        long_word_bytes_(long_word_bytes) {}
 
   // How many words merge_some() takes at once.
   static constexpr std::size_t kSome = MergeLane::kMostLanes;
@@ -30,6 +38,8 @@ class BpeMerger {
   const std::vector<TokenId>& merge_some(const std::string_view* words,
                                          std::size_t num_words,
                                          std::size_t* ends);
+  // Gives back the memory of the last result.
+  void forget_result() { ids_ = std::vector<TokenId>(); }
 
  private:
   // A part of a long word, as a link of a chain of them.
@@ -52,11 +62,14 @@ class BpeMerger {
   bool fill(MergeLane& lane, Begins& begins, std::string_view word) const;
   void append_lane(const MergeLane& lane, const Begins& begins, std::string_view word);
   void merge_long(std::string_view word);
+  void merge_chain(std::string_view word);
   void add_candidate(std::uint32_t left);
   void append_symbol(std::uint32_t symbol, std::string_view word, std::size_t begin);
 
   const BpeVocabulary& vocabulary_;
   const TextKernels& kernels_;
+  std::mutex& long_words_;
+  const std::size_t long_word_bytes_;
   std::array<MergeLane, kSome> lanes_;
   std::array<Begins, kSome> begins_;
   std::vector<Part> parts_;

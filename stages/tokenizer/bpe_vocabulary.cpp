@@ -11,6 +11,10 @@
 namespace penstock {
 namespace {
 
+// A piece is cut in two in every place, and both parts are looked for.
+constexpr std::size_t kLongestPiece = 1023;
+constexpr std::size_t kMostBytesOfParts = std::size_t{1} << 31U;
+
 // Whether merging can arrive at the piece: user-defined symbols are found before, a text has no
 // spaces left, and is valid UTF-8.
 bool can_be_merged(const Piece& piece) {
@@ -88,10 +92,18 @@ std::vector<std::uint32_t> ranks(const SentencePieceModel& model, const std::vec
 
 std::string BpeVocabulary::refusal(const SentencePieceModel& model) {
   std::unordered_set<std::string_view> reserved;
+  std::size_t bytes_of_parts = 0;
   for (const Piece& piece : model.pieces) {
     if (piece.type == PieceType::kUnused) {
       return "the piece '" + piece.text +
              "' is marked as unused, and what it is split into depends on the whole text";
+    }
+    if (piece.type == PieceType::kNormal) {
+      bytes_of_parts += piece.text.size() * piece.text.size();
+    }
+    if (piece.type == PieceType::kNormal && piece.text.size() > kLongestPiece) {
+      return "a piece has " + std::to_string(piece.text.size()) + " bytes, more than " +
+             std::to_string(kLongestPiece) + ", and what it is merged from takes too long to find";
     }
     if (std::isnan(piece.score)) {
       return "the score of the piece '" + piece.text + "' is not a number";
@@ -108,6 +120,9 @@ std::string BpeVocabulary::refusal(const SentencePieceModel& model) {
     if (in_texts && reserved.contains(piece.text)) {
       return "the piece '" + piece.text + "' has the name of a reserved one";
     }
+  }
+  if (bytes_of_parts > kMostBytesOfParts) {
+    return "its pieces are so long that what they are merged from takes too long to find";
   }
   if (number_symbols(model, ids_by_score(model)).size() >= PairTable::kNoSymbol) {
     return "it has more than two million pieces and characters";

@@ -12,6 +12,9 @@ namespace penstock {
 // Holds the replacement rules of a SentencePiece model (precompiled_charsmap): 4 bytes with the
 // size of a double array of the Darts-clone library in bytes, little-endian, the array, and the
 // replacements, each ended by a zero byte, whose positions are the array's values. Immutable.
+//
+// The array is a whole number of blocks of 256 units. The children of a node are at its position
+// `exclusive or` their bytes, so they are all in one block.
 class Charsmap {
  public:
   struct Rule {
@@ -19,10 +22,18 @@ class Charsmap {
     std::string_view replacement;
   };
 
+  // A rule makes a text at most so many times as long.
+  static constexpr std::size_t kMostGrowth = 31;
+
   // Without a rule.
   Charsmap() = default;
   // Throws ModelRefused for what is damaged.
   explicit Charsmap(std::string_view bytes);
+
+  // Why walks through these bytes, which the library does without looking, are not safe: they leave
+  // the array or the replacements, have no end, or find more rules than the library has room for.
+  // Begins with a verb; empty where they are safe.
+  static std::string danger(std::string_view bytes);
 
   bool empty() const noexcept { return units_.empty(); }
 
@@ -35,12 +46,15 @@ class Charsmap {
     bool continues = false;    // stands behind another one
   };
   // Calls `visit` with every code point that has a role, in no order, some of them more than once.
-  // Throws ModelRefused when the rules are not about whole characters.
+  // Throws ModelRefused when the rules are not about whole characters, make texts too long, or take
+  // too many steps to go through.
   void visit_roles(const std::function<void(char32_t, Role)>& visit) const;
 
  private:
+  struct Paths;
   struct Walk;
 
+  void read(std::string_view bytes);
   // The position that holds the children of the node that begins at unit `unit`.
   static std::size_t children_of(std::uint32_t unit);
   // Goes on from `position` by `byte`; returns whether there is such a node, whose unit is `unit`

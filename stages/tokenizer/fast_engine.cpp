@@ -25,6 +25,9 @@ FastEngineResult make_engine(const SentencePieceModel& model, std::string_view s
 }  // namespace
 
 FastEngineResult make_fast_engine(const SentencePieceModel& model, std::string_view simd_level) {
+  if (!model.oddity.empty()) {
+    return {nullptr, model.oddity};
+  }
   switch (model.type) {
     case SentencePieceType::kBpe:
       return make_engine<BpeEngine>(model, simd_level);

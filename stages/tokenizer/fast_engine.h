@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -11,7 +12,7 @@
 namespace penstock {
 
 // Encodes with a SentencePiece model by an algorithm of our own that gives the same ids as the
-// library. Holds what its encoders share; immutable.
+// library. Holds what its encoders share; immutable but for a lock.
 class FastEngine {
  public:
   FastEngine() = default;
@@ -23,10 +24,18 @@ class FastEngine {
   // the engine cannot prove for a text goes to `library`. The engine outlives the encoder.
   virtual std::unique_ptr<Encoder> make_encoder(std::unique_ptr<Encoder> library,
                                                 std::size_t cache_bytes) const = 0;
+  // A word longer than this, which is a part of a text that cannot be cut, is encoded under a lock
+  // that the encoders share: it needs up to 200 times its size of memory, which is given back.
+  static constexpr std::size_t kLongWordBytes = std::size_t{1} << 16;
+  std::mutex& long_words() const { return long_words_; }
+
   // What it is, for people: "BPE, splits at ...".
   virtual std::string summary() const = 0;
   // The proof, and the sizes of the shared tables, as lines of text.
   virtual std::string report() const = 0;
+
+ private:
+  mutable std::mutex long_words_;
 };
 
 struct FastEngineResult {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <stdexcept>
+#include <string>
 #include <utility>
+
+#include "stages/tokenizer/model_refused.h"
 
 namespace penstock {
 
@@ -16,11 +18,13 @@ PairTable::PairTable(const std::vector<Pair>& pairs, std::vector<std::uint32_t> 
   num_slots_ = pairs.size() + pairs.size() / 3 + 1;
   memory_ = TableMemory(num_slots_ * sizeof(std::uint64_t));
   slots_ = static_cast<std::uint64_t*>(memory_.data());
-  constexpr int kMaxTries = 100;
+  // One is enough for nearly every vocabulary.
+  constexpr int kMaxTries = 16;
   multiplier_ = 0x9E3779B97F4A7C15U;
   for (int i = 0; !build(pairs); ++i) {
     if (i == kMaxTries) {
-      throw std::logic_error("no perfect hash was found for the merges");
+      throw ModelRefused("no perfect hash was found for its " + std::to_string(pairs.size()) +
+                         " merges");
     }
     multiplier_ = multiplier_ * 0xD1342543DE82EF95U | 1U;
   }

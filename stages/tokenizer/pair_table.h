@@ -30,8 +30,9 @@ class PairTable {
   };
 
   PairTable() = default;
-  // Each pair once. `rank_of_symbol` has the rank of every merged symbol: its number, or that of
-  // the first one of those that are merged as readily.
+  // Each pair once; throws ModelRefused where no perfect hash is found. `rank_of_symbol` has the
+  // rank of every merged symbol: its number, or that of the first one of those that are merged as
+  // readily.
   PairTable(const std::vector<Pair>& pairs, std::vector<std::uint32_t> rank_of_symbol);
 
   Merge find(std::uint32_t left, std::uint32_t right) const { return read(probe(left, right)); }

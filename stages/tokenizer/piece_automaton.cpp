@@ -1,6 +1,7 @@
 #include "stages/tokenizer/piece_automaton.h"
 
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "stages/tokenizer/byte_trie.h"
@@ -36,14 +37,10 @@ PieceAutomaton::PieceAutomaton(const std::vector<Piece>& pieces) {
 void PieceAutomaton::add_fallbacks(const std::vector<Piece>& pieces) {
   std::vector<State> states(pieces.size(), kStart);  // of what each piece begins with
   std::vector<bool> is_done(nodes_.size());
-  bool is_any_left = true;
-  for (std::size_t depth = 0; is_any_left; ++depth) {
-    is_any_left = false;
-    for (std::size_t i = 0; i < pieces.size(); ++i) {
-      if (pieces[i].text.size() <= depth) {
-        continue;
-      }
-      is_any_left = true;
+  std::vector<std::size_t> longer(pieces.size());  // those of more than `depth` bytes
+  std::iota(longer.begin(), longer.end(), std::size_t{0});
+  for (std::size_t depth = 0; !longer.empty(); ++depth) {
+    for (const std::size_t i : longer) {
       const auto byte = static_cast<unsigned char>(pieces[i].text[depth]);
       const State parent = states[i];
       const State state = next(parent, byte);
@@ -59,6 +56,7 @@ void PieceAutomaton::add_fallbacks(const std::vector<Piece>& pieces) {
         }
       }
     }
+    std::erase_if(longer, [&](std::size_t i) { return pieces[i].text.size() <= depth + 1; });
   }
 }
 

@@ -40,10 +40,14 @@ struct SentencePieceModel {
   std::array<TokenId, 256> byte_ids{};  // of each byte; only with byte_fallback
   bool treat_whitespace_as_suffix = false;
   NormalizerSpec normalizer;
+  NormalizerSpec denormalizer;  // what decoding does to a text at the end
+  // What the library makes of the model may be something else than what is here, or nothing at all,
+  // because of this. Empty for a model as they should be.
+  std::string oddity;
 };
 
-// Reads the bytes of a model file. Throws std::runtime_error with the reason for what is damaged or
-// no model.
+// Reads the bytes of a model file. Throws std::runtime_error with the reason where they are no
+// protocol buffer.
 SentencePieceModel parse_sentencepiece_model(std::string_view bytes);
 
 }  // namespace penstock

@@ -1,6 +1,7 @@
 #include "stages/tokenizer/sentencepiece_tokenizer.h"
 
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -8,6 +9,7 @@
 #include <sentencepiece_processor.h>
 
 #include "stages/tokenizer/fast_engine.h"
+#include "stages/tokenizer/library_danger.h"
 #include "stages/tokenizer/model_file.h"
 #include "stages/tokenizer/sentencepiece_model.h"
 
@@ -110,31 +112,59 @@ class SentencePieceTokenizer final : public Tokenizer {
 };
 
 // The fast engine, if the options ask for one and there is one.
-FastEngineResult choose_engine(EngineChoice choice, const std::string& bytes) {
+FastEngineResult choose_engine(EngineChoice choice, const SentencePieceModel& model) {
   if (choice == EngineChoice::kLibrary) {
     return {nullptr, "as configured"};
   }
-  FastEngineResult result = make_fast_engine(parse_sentencepiece_model(bytes));
+  FastEngineResult result = make_fast_engine(model);
   if (choice == EngineChoice::kFast && !result.engine) {
     throw EngineRefused(result.refusal);
   }
   return result;
 }
 
+std::runtime_error no_model_error(const std::string& path, const std::string& reason) {
+  return model_file_error(path,
+                          "it is not a SentencePiece model, or it is damaged" +
+                              (reason.empty() ? reason : " (" + reason + ")"));
+}
+
+SentencePieceModel read_model(const std::string& path, const std::string& bytes) {
+  try {
+    return parse_sentencepiece_model(bytes);
+  } catch (const std::runtime_error& error) {
+    throw no_model_error(path, error.what());
+  }
+}
+
+// The library's exceptions are those of the double array that it makes of the pieces.
+std::unique_ptr<const sentencepiece::SentencePieceProcessor> load_library(
+    const std::string& path, const std::string& bytes) {
+  auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
+  sentencepiece::util::Status status;
+  try {
+    status = processor->LoadFromSerializedProto(bytes);
+  } catch (const std::exception& error) {
+    throw model_file_error(
+        path, std::string("the SentencePiece library cannot take it: ") + error.what());
+  }
+  if (!status.ok()) {
+    throw no_model_error(path, reason_of(status));
+  }
+  return processor;
+}
+
 }  // namespace
 
 std::shared_ptr<const Tokenizer> load_sentencepiece(const std::string& path,
                                                     SentencePieceOptions options) {
-  auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
   const std::string bytes = read_model_file(path);
-  const auto status = processor->LoadFromSerializedProto(bytes);
-  if (!status.ok()) {
-    const std::string reason = reason_of(status);
-    throw model_file_error(path,
-                           "it is not a SentencePiece model, or it is damaged" +
-                               (reason.empty() ? reason : " (" + reason + ")"));
+  const SentencePieceModel model = read_model(path, bytes);
+  if (const std::string danger = library_danger(model); !danger.empty()) {
+    throw model_file_error(path, danger);
   }
-  FastEngineResult fast = choose_engine(options.engine, bytes);
+  auto processor = load_library(path, bytes);
+  FastEngineResult fast = choose_engine(options.engine, model);
   std::string engine = fast.engine ? "fast engine (" + fast.engine->summary() + ")"
                                    : "SentencePiece library (" + fast.refusal + ")";
   return std::make_shared<SentencePieceTokenizer>(

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <mutex>
 #include <stdexcept>
 
 namespace penstock {
@@ -105,48 +104,51 @@ HWY_EXPORT(kernels);
 
 namespace {
 
-constexpr std::string_view kPortable = "portable";
-
 bool has_vectors(std::int64_t target) {
   return target != HWY_SCALAR && target != HWY_EMU128;
 }
 
-// The kernels of one target. Highway's choice is a global variable.
-TextKernels kernels_of(std::int64_t target) {
-  static std::mutex mutex;
-  const std::lock_guard lock(mutex);
-  hwy::SetSupportedTargetsForTest(target);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  const TextKernels found = HWY_DYNAMIC_DISPATCH(kernels)();
+struct SimdLevel {
+  std::string name;
+  TextKernels kernels;
+};
+
+// Highway chooses by a global variable, so all kernels are asked for at once, by one thread.
+std::vector<SimdLevel> find_levels() {
+  std::vector<SimdLevel> levels;
+  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    if (has_vectors(target)) {
+      hwy::SetSupportedTargetsForTest(target);
+      hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+      levels.push_back({hwy::TargetName(target), HWY_DYNAMIC_DISPATCH(kernels)()});
+    }
+  }
   hwy::SetSupportedTargetsForTest(0);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  return found;
+  levels.push_back({"portable", portable::kernels()});
+  return levels;
+}
+
+const std::vector<SimdLevel>& levels() {
+  static const std::vector<SimdLevel> levels = find_levels();
+  return levels;
 }
 
 }  // namespace
 
 std::vector<std::string> simd_levels() {
-  std::vector<std::string> levels;
-  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    if (has_vectors(target)) {
-      levels.emplace_back(hwy::TargetName(target));
-    }
+  std::vector<std::string> names;
+  for (const SimdLevel& level : levels()) {
+    names.push_back(level.name);
   }
-  levels.emplace_back(kPortable);
-  return levels;
+  return names;
 }
 
 TextKernels text_kernels(std::string_view simd_level) {
-  if (simd_level == kPortable) {
-    return portable::kernels();
-  }
-  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    if (has_vectors(target) && (simd_level.empty() || simd_level == hwy::TargetName(target))) {
-      return kernels_of(target);
+  for (const SimdLevel& level : levels()) {
+    if (simd_level.empty() || simd_level == level.name) {
+      return level.kernels;
     }
-  }
-  if (simd_level.empty()) {
-    return text_kernels(kPortable);
   }
   throw std::invalid_argument("this machine has no SIMD level '" + std::string(simd_level) + "'");
 }

@@ -71,6 +71,7 @@ struct TextKernels {
 
 // The levels that this machine has, the best one first; the last one is "portable", which needs
 // nothing. The others have the names of Highway's targets: AVX3_DL (with VBMI), AVX3, AVX2, SSE4.
+// Any thread may ask for them.
 std::vector<std::string> simd_levels();
 
 // Of the named level, or of the best one for an empty name. Throws std::invalid_argument for a

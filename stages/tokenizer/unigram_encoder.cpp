@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <mutex>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -25,9 +26,9 @@ constexpr std::size_t kBlockBytes = TextSplitter::kBlockBytes;
 // memory has come when it is needed, few enough to stay in the nearest cache.
 constexpr std::size_t kBatchBlocks = 16;
 constexpr std::size_t kMaxBatchWords = kBatchBlocks * kBlockBytes + 1;
-// Longer texts are left to the library: positions have 32 bits, and normalization makes texts up to
-// twenty times as long.
+// Longer texts are left to the library, so that positions have 32 bits, normalized as well.
 constexpr std::size_t kMaxTextBytes = std::size_t{1} << 27;
+static_assert(kMaxTextBytes * (Charsmap::kMostGrowth + 1) <= std::size_t{1} << 32U);
 constexpr std::size_t kKeptTextBytes = std::size_t{1} << 20;
 // Of a longer text without a cut nothing is proved: the errors of its own sums would count.
 constexpr std::size_t kMaxProvedBytes = std::size_t{1} << 16;
@@ -47,7 +48,7 @@ class UnigramEncoder final : public Encoder {
     if (text.empty()) {
       return;
     }
-    if (text.size() > kMaxTextBytes || !simdjson::validate_utf8(text.data(), text.size())) {
+    if (text.size() >= kMaxTextBytes || !simdjson::validate_utf8(text.data(), text.size())) {
       library_->encode(text, ids);
       return;
     }
@@ -82,6 +83,7 @@ class UnigramEncoder final : public Encoder {
       buffer_ = ByteBuffer();
       ids_.reset();
       capacity_ = 0;
+      symbols_ = std::vector<RareSymbols::Place>();
     }
   }
 
@@ -142,6 +144,11 @@ class UnigramEncoder final : public Encoder {
         encode_other(batch_[i]);
       }
     }
+    renew_score();
+  }
+
+  // Computes the score before its bound stands for more pieces than it can.
+  void renew_score() {
     if (score_.is_due(num_ids_)) {
       score_.exact(ids_.get(), num_ids_);
     }
@@ -227,9 +234,7 @@ class UnigramEncoder final : public Encoder {
     has_unknown_ = 1;
     score_.raise_bound(UnigramScore::step_of(static_cast<double>(num_characters) *
                                              std::abs(engine_.lattice().unknown_score())));
-    if (score_.is_due(num_ids_)) {
-      score_.exact(ids_.get(), num_ids_);
-    }
+    renew_score();
   }
 
   // A long word in parts, if there are characters side by side in it as in no piece.
@@ -267,6 +272,7 @@ class UnigramEncoder final : public Encoder {
     } else {
       encode_other(word);
     }
+    renew_score();  // a word may have any number of parts
   }
 
   template <typename Table, typename Key>
@@ -301,8 +307,22 @@ class UnigramEncoder final : public Encoder {
   }
 
   void encode_uncached(std::string_view word) {
+    if (word.size() > FastEngine::kLongWordBytes) {
+      const std::lock_guard turn(engine_.long_words());
+      find_path(word);
+      use_path(word);
+      give_back_work_space();
+      return;
+    }
     find_path(word);
     use_path(word);
+  }
+
+  void give_back_work_space() {
+    workspace_ = UnigramLattice::Workspace();
+    path_ = std::vector<TokenId>();
+    proofs_ = std::vector<UnigramLattice::Proof>();
+    rounded_path_ = std::vector<TokenId>();
   }
 
   void find_path(std::string_view word) {
@@ -324,9 +344,7 @@ class UnigramEncoder final : public Encoder {
       } else {
         encode_rounded(word.substr(0, proof.num_bytes));
       }
-      if (score_.is_due(num_ids_)) {
-        score_.exact(ids_.get(), num_ids_);
-      }
+      renew_score();
       ids += proof.num_ids;
       word.remove_prefix(proof.num_bytes);
     }

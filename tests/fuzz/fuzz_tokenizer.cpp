@@ -1,12 +1,10 @@
 // Compares the ids of the fast engines with those of the SentencePiece library. The first byte of
 // an input chooses the model, the second one the SIMD level and the size of the cache, and the rest
 // is encoded, as it is and once more to find it in the cache. See CONTRIBUTING.md.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,11 +14,10 @@
 #include "stages/tokenizer/model_file.h"
 #include "stages/tokenizer/sentencepiece_tokenizer.h"
 #include "stages/tokenizer/text_kernels.h"
+#include "tests/fuzz/model_paths.h"
 
 namespace penstock {
 namespace {
-
-namespace fs = std::filesystem;
 
 // A model of the repository with its encoders: the library's, and one for each level and cache.
 struct Subject {
@@ -53,17 +50,8 @@ Subject make_subject(const std::string& path) {
 }
 
 std::vector<Subject> make_subjects() {
-  std::vector<std::string> paths;
-  for (const char* folder : {"tests/data/models", "data/sample"}) {
-    for (const auto& entry : fs::directory_iterator(fs::path(PENSTOCK_SOURCE_DIR) / folder)) {
-      if (entry.path().extension() == ".model") {
-        paths.push_back(entry.path().string());
-      }
-    }
-  }
-  std::sort(paths.begin(), paths.end());
   std::vector<Subject> subjects;
-  for (const std::string& path : paths) {
+  for (const std::string& path : model_paths()) {
     Subject subject = make_subject(path);
     if (!subject.encoders.empty()) {
       subjects.push_back(std::move(subject));

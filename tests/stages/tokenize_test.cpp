@@ -26,16 +26,25 @@
 
 #include "pipeline/errors.h"
 #include "tests/stages/built_transform.h"
+#include "tests/stages/tokenizer/charsmap_writer.h"
+#include "tests/stages/tokenizer/model_writer.h"
 
 namespace penstock {
 namespace {
 
+using ::testing::AllOf;
 using testing::BuiltTransform;
+using testing::CharsmapWriter;
 using ::testing::ElementsAre;
 using ::testing::Ge;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kNormal;
+using testing::kUnknown;
+using testing::kUserDefined;
+using testing::ModelWriter;
 using ::testing::Not;
+using testing::PieceTypeNumber;
 using testing::read_file;
 using testing::read_zstd_file;
 using ::testing::SizeIs;
@@ -447,6 +456,81 @@ TEST(Tokenize, NamesAFileThatIsNoModelOrADamagedOne) {
                 HasSubstr("cannot load '" + model.path() + "': it is not a SentencePiece model"));
     EXPECT_THAT(message, Not(HasSubstr(".cc")));
   }
+}
+
+// A Unigram model of a few letters.
+ModelWriter small_model() {
+  ModelWriter model;
+  model.add_piece("<unk>", 0, kUnknown);
+  model.add_piece("\xE2\x96\x81", -1, kNormal);
+  model.add_piece("a", -1, kNormal);
+  model.add_piece("ab", -1, kNormal);
+  return model;
+}
+
+// Says the same whichever engine is asked for.
+void expect_no_engine(const std::string& bytes, const std::string& reason) {
+  const TemporaryModel model(bytes);
+  for (const char* engine : {"auto", "fast", "library"}) {
+    EXPECT_THAT(config_error({{"model", model.path()}, {"engine", std::string(engine)}}),
+                HasSubstr("cannot load '" + model.path() + "': " + reason));
+  }
+}
+
+// `auto` takes the library, and `fast` says why it cannot be had.
+void expect_library_alone(const std::string& bytes, const std::string& reason) {
+  const TemporaryModel model(bytes);
+  EXPECT_THAT(config_error({{"model", model.path()}, {"engine", std::string("fast")}}),
+              AllOf(HasSubstr("'" + model.path() + "'"), HasSubstr(reason)));
+  const std::vector<std::string> texts = {"ab", "aab ba"};
+  EXPECT_EQ(by_document(tokenize(texts, {{"model", model.path()}})),
+            by_library(model.path(), texts));
+}
+
+TEST(Tokenize, TakesTheLibraryForAModelOfTypesThatItDoesNotKnow) {
+  ModelWriter model = small_model();
+  EXPECT_THAT(config_error({{"model", demo_model()}, {"engine", std::string("fast")}}), IsEmpty());
+  expect_library_alone(model.finish({.type = 9}), "it has the unknown type 9");
+  model.add_piece("b", -1, static_cast<PieceTypeNumber>(7));
+  expect_library_alone(model.finish({}), "a piece has the unknown type 7");
+}
+
+TEST(Tokenize, TakesTheLibraryForACharsmapThatOnlyTheLibraryCanTake) {
+  CharsmapWriter writer(CharsmapWriter::Rules{{"b", "a"}});
+  writer.units().resize(writer.units().size() + 1);
+  expect_library_alone(small_model().finish({.charsmap = writer.bytes()}), "no multiple of 1,024");
+}
+
+TEST(Tokenize, RefusesACharsmapThatTheLibraryWouldReadBeyond) {
+  CharsmapWriter writer(CharsmapWriter::Rules{{"b", "a"}});
+  writer.units().resize(CharsmapWriter::kBlock);
+  expect_no_engine(small_model().finish({.charsmap = writer.bytes()}),
+                   "its precompiled_charsmap is damaged: a rule leads to unit 511 of 256");
+  expect_no_engine(small_model().finish({.denormalizer_charsmap = writer.bytes()}),
+                   "its precompiled_charsmap is damaged: a rule leads to unit 511 of 256");
+}
+
+// The library has room for 32 rules and 64 symbols that a text begins with, and takes more.
+TEST(Tokenize, RefusesMoreNestedRulesAndSymbolsThanTheLibraryHasRoomFor) {
+  CharsmapWriter::Rules rules;
+  for (std::size_t size = 1; size <= 33; ++size) {
+    rules[std::string(size, 'a')] = "b";
+  }
+  expect_no_engine(small_model().finish({.charsmap = CharsmapWriter(rules).bytes()}),
+                   "its precompiled_charsmap has more than 32 rules of which each is the begin");
+  ModelWriter symbols = small_model();
+  for (std::size_t size = 1; size <= 64; ++size) {
+    symbols.add_piece(std::string(size, 'c'), 0, kUserDefined);
+    symbols.add_piece(std::string(size, 'c') + "b", 0, kUserDefined);
+  }
+  expect_no_engine(symbols.finish({}), "it has more than 64 user-defined symbols of which each");
+}
+
+// The library makes a double array of the pieces, for which this one is empty.
+TEST(Tokenize, NamesAModelForWhichTheLibraryThrows) {
+  ModelWriter model = small_model();
+  model.add_piece(std::string("\0a", 2), -1, kNormal);
+  expect_no_engine(model.finish({}), "the SentencePiece library cannot take it: ");
 }
 
 TEST(Tokenize, NamesAModelWithoutTheIdToAdd) {

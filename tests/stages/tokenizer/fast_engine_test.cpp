@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <nlohmann/json.hpp>
 #include <sentencepiece_processor.h>
 
@@ -221,6 +223,45 @@ INSTANTIATE_TEST_SUITE_P(Models,
                          ::testing::ValuesIn(models()),
                          [](const auto& model) { return fs::path(model.param).stem().string(); });
 
+// In bytes; 0 under the sanitizers, which bring an allocator of their own.
+std::size_t memory_in_use() {
+  const struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+// Of a text that no cut parts; only what every text of the size leaves is kept.
+TEST(FastEngine, GivesBackWhatALongWordNeeded) {
+  for (const char* path : {"data/sample/demo_bpe_8k_bytefallback.model",
+                           "data/sample/demo_unigram_8k_nmt_nfkc.model"}) {
+    SCOPED_TRACE(path);
+    const std::string model = std::string(PENSTOCK_SOURCE_DIR "/") + path;
+    const FastEngineResult fast = make_fast_engine(parse_file(model));
+    ASSERT_NE(fast.engine, nullptr) << fast.refusal;
+    const auto encoder = fast.engine->make_encoder(std::make_unique<NoLibrary>(), kCache);
+    const std::string word(std::size_t{1} << 18U, 'e');
+    const std::size_t before = memory_in_use();
+    Ids ids;
+    encoder->encode(word, ids);
+    EXPECT_LT(memory_in_use(), before + ids.capacity() * sizeof(TokenId) + 8 * word.size());
+    Ids expected;
+    Library(model).encode(word, expected);
+    EXPECT_TRUE(ids == expected);
+  }
+}
+
+TEST(FastEngine, EncodesWordsThatAreNotLongWhileAnotherThreadHasALongOne) {
+  for (const std::string& model : models()) {
+    const FastEngineResult fast = make_fast_engine(parse_file(model));
+    if (fast.engine) {
+      const auto encoder = fast.engine->make_encoder(std::make_unique<NoLibrary>(), kCache);
+      const std::lock_guard turn(fast.engine->long_words());
+      Ids ids;
+      encoder->encode(std::string(60'000, 'e') + " and a word", ids);
+      EXPECT_FALSE(ids.empty());
+    }
+  }
+}
+
 // The whole corpus takes the library hours; every model gets some documents of every shard.
 TEST(FastEngine, GivesTheLibrarysIdsForOtherModelsAndCorpora) {
   const char* const data = std::getenv("PENSTOCK_TEST_DATA");  // NOLINT(concurrency-mt-unsafe)
@@ -245,6 +286,21 @@ TEST(FastEngine, GivesTheLibrarysIdsForOtherModelsAndCorpora) {
       std::vector<std::string> texts = hard_texts(parse_file(model), 600);
       texts.insert(texts.end(), documents.begin(), documents.end());
       expect_library_ids(model, texts, {simd_levels().front()});
+    }
+  }
+}
+
+// As many as there is time for, at every level.
+TEST(FastEngine, GivesTheLibrarysIdsForAnyNumberOfHardTexts) {
+  const char* const data = std::getenv("PENSTOCK_TEST_DATA");    // NOLINT(concurrency-mt-unsafe)
+  const char* const count = std::getenv("PENSTOCK_HARD_TEXTS");  // NOLINT(concurrency-mt-unsafe)
+  if (data == nullptr || count == nullptr) {
+    GTEST_SKIP() << "needs the number of texts for each model in PENSTOCK_HARD_TEXTS and models "
+                    "under the folder that PENSTOCK_TEST_DATA names";
+  }
+  for (const char* folder : {"models/production", "models/test", "models/trained"}) {
+    for (const std::string& model : files_in(fs::path(data) / folder, ".model")) {
+      expect_library_ids(model, hard_texts(parse_file(model), std::stoul(count)));
     }
   }
 }

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "stages/tokenizer/model_refused.h"
+
 namespace penstock {
 namespace {
 
@@ -33,6 +35,11 @@ std::vector<std::uint32_t> own_ranks(std::uint32_t num_symbols) {
     ranks[symbol] = symbol;
   }
   return ranks;
+}
+
+// The same pair twice has no perfect hash.
+TEST(PairTable, IsRefusedWhereThereIsNoPerfectHash) {
+  EXPECT_THROW(PairTable({{0, 1, 2}, {0, 1, 3}}, own_ranks(4)), ModelRefused);
 }
 
 TEST(PairTable, FindsEveryPairAndNoOther) {

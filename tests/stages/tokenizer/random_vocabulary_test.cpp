@@ -2,19 +2,19 @@
 #include <functional>
 #include <memory>
 #include <random>
-#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <protozero/pbf_writer.hpp>
 #include <sentencepiece_processor.h>
 
 #include "stages/tokenizer/fast_engine.h"
 #include "stages/tokenizer/text_kernels.h"
 #include "tests/stages/built_transform.h"
+#include "tests/stages/tokenizer/charsmap_writer.h"
+#include "tests/stages/tokenizer/model_writer.h"
 
 // Models that no training would give: pieces put together at random over a few characters, many of
 // equal scores, user-defined symbols that overlap, characters that are no pieces.
@@ -22,73 +22,18 @@
 namespace penstock {
 namespace {
 
+using testing::CharsmapWriter;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using Rules = CharsmapWriter::Rules;
+using testing::kControl;
+using testing::kNormal;
+using testing::kUnknown;
+using testing::kUnused;
+using testing::kUserDefined;
+using testing::ModelWriter;
+using testing::PieceTypeNumber;
 using testing::read_file;
-
-enum PieceTypeNumber {
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,
-  kByte = 6
-};
-
-class ModelWriter {
- public:
-  void add_piece(const std::string& text, float score, PieceTypeNumber type) {
-    if (!names_.insert(text).second) {
-      return;
-    }
-    std::string piece;
-    protozero::pbf_writer writer(piece);
-    writer.add_string(1, text);
-    writer.add_float(2, score);
-    writer.add_enum(3, type);
-    protozero::pbf_writer(bytes_).add_message(1, piece);
-  }
-
-  void add_byte_pieces() {
-    for (unsigned byte = 0; byte < 256; ++byte) {
-      constexpr const char* kDigits = "0123456789ABCDEF";
-      add_piece(std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + ">", 0, kByte);
-    }
-  }
-
-  struct Flags {
-    int type = 1;
-    bool byte_fallback = false;
-    bool dummy_prefix = true;
-    bool whitespace_as_suffix = false;
-    bool remove_extra_whitespaces = false;
-    std::string charsmap;
-  };
-
-  // A model with the pieces so far.
-  std::string finish(const Flags& flags) {
-    std::string trainer;
-    protozero::pbf_writer trainer_writer(trainer);
-    trainer_writer.add_enum(3, flags.type);
-    trainer_writer.add_bool(24, flags.whitespace_as_suffix);
-    trainer_writer.add_bool(35, flags.byte_fallback);
-    std::string normalizer;
-    protozero::pbf_writer normalizer_writer(normalizer);
-    if (!flags.charsmap.empty()) {
-      normalizer_writer.add_bytes(2, flags.charsmap);
-    }
-    normalizer_writer.add_bool(3, flags.dummy_prefix);
-    normalizer_writer.add_bool(4, flags.remove_extra_whitespaces);
-    protozero::pbf_writer writer(bytes_);
-    writer.add_message(2, trainer);
-    writer.add_message(3, normalizer);
-    return bytes_;
-  }
-
- private:
-  std::set<std::string> names_;
-  std::string bytes_;
-};
 
 const std::vector<std::string> kAlphabet = {
     "a", "b", "c", ".", "\xE2\x96\x81", "\xC3\xA9", "\xE6\xBC\xA2", "\xF0\x9F\x98\x80", "\n"};
@@ -256,6 +201,24 @@ TEST(RandomVocabulary, GivesTheLibrarysIdsOfUnigramModels) {
       [&charsmap](std::mt19937& random) { return random_unigram_model(random, charsmap); }, 20'000);
 }
 
+void expect_library_ids_of(const std::string& bytes,
+                           const std::vector<std::string>& texts,
+                           const std::vector<std::string>& levels = simd_levels()) {
+  sentencepiece::SentencePieceProcessor library;
+  ASSERT_TRUE(library.LoadFromSerializedProto(bytes).ok());
+  for (const std::string& level : levels) {
+    const FastEngineResult fast = make_fast_engine(parse_sentencepiece_model(bytes), level);
+    ASSERT_NE(fast.engine, nullptr) << fast.refusal;
+    const auto encoder = fast.engine->make_encoder(std::make_unique<NoLibrary>(), 1000);
+    for (const std::string& text : texts) {
+      std::vector<TokenId> ids;
+      encoder->encode(text, ids);
+      EXPECT_EQ(std::vector<int>(ids.begin(), ids.end()), library.EncodeAsIds(text))
+          << text.substr(0, 100);
+    }
+  }
+}
+
 // A symbol that takes the begin of another one's text, where extra spaces are removed elsewhere.
 TEST(RandomVocabulary, LetsASymbolHideOneWithSpaces) {
   ModelWriter model;
@@ -267,17 +230,66 @@ TEST(RandomVocabulary, LetsASymbolHideOneWithSpaces) {
   }
   ModelWriter::Flags flags;
   flags.remove_extra_whitespaces = true;
-  const std::string bytes = model.finish(flags);
-  sentencepiece::SentencePieceProcessor library;
-  ASSERT_TRUE(library.LoadFromSerializedProto(bytes).ok());
-  const FastEngineResult fast = make_fast_engine(parse_sentencepiece_model(bytes));
-  ASSERT_NE(fast.engine, nullptr) << fast.refusal;
-  const auto encoder = fast.engine->make_encoder(std::make_unique<NoLibrary>(), 1000);
-  for (const char* text : {"ab  c", "b  c", "a  b  c", "cab  cab  c"}) {
-    std::vector<TokenId> ids;
-    encoder->encode(text, ids);
-    EXPECT_EQ(std::vector<int>(ids.begin(), ids.end()), library.EncodeAsIds(text)) << text;
+  expect_library_ids_of(model.finish(flags), {"ab  c", "b  c", "a  b  c", "cab  cab  c"});
+}
+
+// Between the begin of a rule and the ASCII character by which it is seen stands another one.
+TEST(RandomVocabulary, FollowsARuleWhoseEndIsSeenFirst) {
+  ModelWriter model;
+  model.add_piece("<unk>", 0, kUnknown);
+  for (const char* text : {"\xE2\x96\x81", "a", "b", "c", "x", "\xC3\xA9"}) {
+    model.add_piece(text, -1, kNormal);
   }
+  ModelWriter::Flags flags;
+  flags.charsmap = CharsmapWriter(Rules{{"a\xC3\xA9.", "x"}, {"\xC3\xA9.", "b"}}).bytes();
+  const std::string rule = "a\xC3\xA9.";
+  expect_library_ids_of(model.finish(flags),
+                        {rule,
+                         "c" + rule + rule,
+                         "\xC3\xA9." + rule,
+                         std::string(60, 'c') + rule,
+                         std::string(61, 'c') + rule,
+                         std::string(62, 'c') + rule,
+                         std::string(63, 'c') + rule});
+}
+
+// A space that a rule has for an unknown character and the one behind it, behind another one.
+TEST(RandomVocabulary, KeepsTheSpaceOfARuleBehindAnUnknownCharacter) {
+  ModelWriter model;
+  model.add_piece("<unk>", 0, kUnknown);
+  for (const char* text : {"\xE2\x96\x81", "a", "b"}) {
+    model.add_piece(text, -1, kNormal);
+  }
+  ModelWriter::Flags flags;
+  flags.remove_extra_whitespaces = true;
+  const std::string unknown = "\xD0\x95";
+  const std::string rule = "\xD0\x96\xD0\x97";
+  flags.charsmap = CharsmapWriter(Rules{{rule, " a"}}).bytes();
+  expect_library_ids_of(model.finish(flags),
+                        {"a " + unknown + rule,
+                         unknown + rule + "b",
+                         "a " + rule,
+                         " " + unknown + unknown + " " + rule + " b",
+                         "a " + unknown + unknown + rule + unknown + " " + rule});
+}
+
+// One word, to what cuts by classes of characters: the score is added up over all its parts, and
+// the bound for it may stand for 2^18 of them.
+TEST(RandomVocabulary, AddsUpTheScoreOverTheManyPartsOfAWord) {
+  ModelWriter model;
+  model.add_piece("<unk>", 0, kUnknown);
+  for (const char* text : {"\xE2\x96\x81", "a", "b", "c", "d", "e"}) {
+    model.add_piece(text, -9, kNormal);
+  }
+  model.add_piece("ab", -1.51F, kNormal);
+  model.add_piece("cd", -3, kNormal);
+  model.add_piece("de", -3.0001F, kNormal);
+  std::mt19937 random(8);
+  std::string text;
+  while (text.size() < 1'200'000) {
+    text += random() % 100 == 0 ? "cde" : "ab";
+  }
+  expect_library_ids_of(model.finish({}), {text}, {simd_levels().front()});
 }
 
 std::string refusal(const std::string& model) {
@@ -302,6 +314,20 @@ TEST(RandomVocabulary, IsRefusedWhereABpeModelsIdsCannotBeProved) {
               HasSubstr("zero byte"));
   EXPECT_THAT(refusal(model_with(std::string(65, 'b'), 0, kUserDefined)),
               HasSubstr("longer than 64 bytes"));
+  EXPECT_THAT(refusal(model_with(std::string(1023, 'b'), 0, kNormal)), IsEmpty());
+  EXPECT_THAT(refusal(model_with(std::string(1024, 'b'), 0, kNormal)),
+              HasSubstr("1024 bytes, more than 1023, and what it is merged from takes too long"));
+}
+
+// Each piece is short enough, but all of them would take minutes.
+TEST(RandomVocabulary, IsRefusedWhereABpeModelsPiecesAreTooLongInAll) {
+  SentencePieceModel model;
+  model.type = SentencePieceType::kBpe;
+  model.pieces.push_back({"<unk>", 0, PieceType::kUnknown});
+  for (int i = 0; i < 2200; ++i) {
+    model.pieces.push_back({std::string(1000, 'b') + std::to_string(i), 0, PieceType::kNormal});
+  }
+  EXPECT_THAT(make_fast_engine(model).refusal, HasSubstr("its pieces are so long"));
 }
 
 TEST(RandomVocabulary, IsRefusedWhereAUnigramModelsIdsCannotBeProved) {

@@ -41,6 +41,10 @@ std::string parse_error(const std::string& bytes) {
   return "";
 }
 
+std::string oddity(const std::string& bytes) {
+  return parse_sentencepiece_model(bytes).oddity;
+}
+
 // The bytes of a piece's message; type 0 stands for a piece without a type.
 std::string piece(const std::string& text, int type) {
   std::string bytes;
@@ -134,11 +138,61 @@ TEST(SentencePieceModel, SkipsFieldsOfAnotherWireType) {
   EXPECT_EQ(model.pieces[0].text, "text");
 }
 
-TEST(SentencePieceModel, RefusesWhatIsNoModel) {
-  EXPECT_THAT(parse_error(""), HasSubstr("it has no pieces"));
+TEST(SentencePieceModel, RefusesWhatIsNoProtocolBuffer) {
   EXPECT_THAT(parse_error("{\"model\": \"json\"}\n"), HasSubstr("no protocol buffer"));
-  EXPECT_THAT(parse_error(model_of({piece("a", 1)})), HasSubstr("stands for what is unknown"));
-  EXPECT_THAT(parse_error(model_of({piece("a", 99)})), HasSubstr("unknown type 99"));
+}
+
+TEST(SentencePieceModel, SaysWhatIsOddAboutAModel) {
+  EXPECT_THAT(oddity(model_of({piece("<unk>", 2)})), IsEmpty());
+  EXPECT_THAT(oddity(""), HasSubstr("no piece stands for what is unknown"));
+  EXPECT_THAT(oddity(model_of({piece("a", 1)})), HasSubstr("no piece stands for"));
+  EXPECT_THAT(oddity(model_of({piece("a", 99), piece("<unk>", 2)})),
+              HasSubstr("a piece has the unknown type 99"));
+  EXPECT_THAT(oddity(model_of({piece("", 1), piece("<unk>", 2)})), HasSubstr("without text"));
+  EXPECT_THAT(oddity(model_of({piece("a", 1), piece("<unk>", 2), piece("a", 4)})),
+              HasSubstr("the piece 'a' is there twice"));
+  EXPECT_THAT(oddity(model_of({piece("a", 1), piece("<unk>", 2), piece("a", 3)})), IsEmpty());
+  std::string trainer;
+  protozero::pbf_writer(trainer).add_enum(3, 17);
+  std::string bytes = model_of({piece("<unk>", 2)});
+  protozero::pbf_writer(bytes).add_message(2, trainer);
+  EXPECT_THAT(oddity(bytes), HasSubstr("it has the unknown type 17"));
+}
+
+// Field 300 as a group that holds a field of each wire type, and other groups.
+std::string group() {
+  std::string inside;
+  protozero::pbf_writer writer(inside);
+  writer.add_int32(1, 7);
+  writer.add_fixed32(1, 7);
+  writer.add_fixed64(1, 7);
+  writer.add_string(1, "\x0B\x0C");
+  const std::string empty = {'\x0B', '\x0C'};  // field 1
+  return "\xE3\x12" + inside + empty + '\x0B' + inside + empty + "\x0C" + "\xE4\x12";
+}
+
+TEST(SentencePieceModel, SkipsGroups) {
+  std::string trainer = group();
+  protozero::pbf_writer(trainer).add_enum(3, 2);
+  std::string bytes = group() + model_of({group() + piece("a", 1) + group(), piece("<unk>", 2)});
+  protozero::pbf_writer(bytes).add_message(2, trainer);
+  bytes += group() + group();
+  const SentencePieceModel model = parse_sentencepiece_model(bytes);
+  EXPECT_THAT(model.oddity, IsEmpty());
+  EXPECT_EQ(model.type, SentencePieceType::kBpe);
+  ASSERT_EQ(model.pieces.size(), 2U);
+  EXPECT_EQ(model.pieces[0].text, "a");
+  sentencepiece::SentencePieceProcessor library;
+  ASSERT_TRUE(library.LoadFromSerializedProto(bytes).ok());
+  EXPECT_EQ(library.IdToPiece(0), "a");
+}
+
+TEST(SentencePieceModel, RefusesGroupsThatDoNotEnd) {
+  const std::string rest = model_of({piece("<unk>", 2)});
+  EXPECT_THAT(parse_error(rest + '\x0B'), HasSubstr("end of buffer"));
+  EXPECT_THAT(parse_error(rest + "\x0B\x13\x0C"), HasSubstr("invalid tag"));
+  EXPECT_THAT(parse_error(rest + '\x0C'), HasSubstr("unknown pbf field type"));
+  EXPECT_THAT(parse_error(rest + std::string(1'000'000, '\x0B')), HasSubstr("end of buffer"));
 }
 
 // A model that ends between two pieces is a whole protocol buffer, but not this model.
@@ -154,16 +208,16 @@ TEST(SentencePieceModel, SeesWhereAModelIsCutOff) {
   }
 }
 
-TEST(SentencePieceModel, RefusesBytePiecesThatAreNotOneForEachByte) {
+TEST(SentencePieceModel, SeesBytePiecesThatAreNotOneForEachByte) {
   std::string trainer;
   protozero::pbf_writer(trainer).add_bool(35, true);
   std::string bytes = model_of({piece("<unk>", 2), piece("<0x0A>", 6)});
   protozero::pbf_writer(bytes).add_message(2, trainer);
-  EXPECT_THAT(parse_error(bytes), HasSubstr("not a piece for every byte"));
+  EXPECT_THAT(oddity(bytes), HasSubstr("not a piece for every byte"));
 
   bytes = model_of({piece("<unk>", 2), piece("<0xZZ>", 6)});
   protozero::pbf_writer(bytes).add_message(2, trainer);
-  EXPECT_THAT(parse_error(bytes), HasSubstr("'<0xZZ>' names no byte"));
+  EXPECT_THAT(oddity(bytes), HasSubstr("'<0xZZ>' names no byte"));
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 #include "stages/tokenizer/text_kernels.h"
 
+#include <atomic>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -54,6 +56,24 @@ TEST(TextKernels, MarkWhereAClassMayNotFollow) {
   text_kernels("portable").mark_cuts(classes, text.data() + 1, 1, &marks);
   EXPECT_EQ(marks.cuts, 0b10U);
   EXPECT_EQ(marks.rare, 0U);
+}
+
+TEST(TextKernels, AreTheSameForThreadsThatAskAtTheSameTime) {
+  const std::vector<std::string> levels = simd_levels();
+  std::atomic<int> num_differing = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 500; ++round) {
+        num_differing += simd_levels() == levels ? 0 : 1;
+        num_differing += text_kernels("portable").merge == text_kernels().merge ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  EXPECT_EQ(num_differing, 0);
 }
 
 TEST(TextKernels, AreThereAtTheLevelsOfTheMachine) {
