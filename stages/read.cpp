@@ -400,8 +400,7 @@ std::unique_ptr<Source> make_reader(const StageConfig& config, const BuildContex
   // Where threads outnumber lanes, some help to decompress a lane's frames.
   const auto width =
       static_cast<int>((context.threads + lanes - 1) / std::max<std::int64_t>(lanes, 1));
-  const Rows rows{context.own_row,
-                  context.metrics.add("decompress", static_cast<int>(lanes) * width)};
+  const Rows rows{context.own_row, context.metrics.add("decompress", static_cast<int>(lanes))};
   return std::make_unique<ShardReader>(list.shards,
                                        static_cast<std::size_t>(lanes),
                                        options,
