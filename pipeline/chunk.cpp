@@ -124,6 +124,11 @@ void SpareMemory::keep(SpareMemory other) {
   keep(std::move(other.ids_));
 }
 
+bool SpareMemory::is_empty() const {
+  return buffers_[0].capacity() == 0 && buffers_[1].capacity() == 0 && documents_.capacity() == 0 &&
+         token_documents_.capacity() == 0 && ids_.capacity() == 0;
+}
+
 std::string to_string(const SourcePosition& position) {
   return (position.shard ? *position.shard : std::string("(generated)")) + ", record " +
          std::to_string(position.record) + ", byte " + std::to_string(position.byte_offset);

@@ -79,6 +79,8 @@ class SpareMemory {
   // What is left in `other` and not here.
   void keep(SpareMemory other);
 
+  bool is_empty() const;
+
  private:
   std::array<ByteBuffer, 2> buffers_;
   std::vector<Document> documents_;

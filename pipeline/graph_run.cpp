@@ -377,7 +377,10 @@ class GraphRun {
     } catch (...) {
       message.failure = std::current_exception();
     }
-    text_memory_.keep(std::exchange(info(message.chunk).spare, {}));
+    // Behind the first chain there is none, unless a stage leaves some.
+    if (SpareMemory spare = std::exchange(info(message.chunk).spare, {}); !spare.is_empty()) {
+      text_memory_.keep(std::move(spare));
+    }
     const std::int64_t charge = memory_bytes(message.chunk);
     if (charge != message.charge) {
       give_back(message.lane, Credit{.bytes = message.charge - charge});

@@ -37,6 +37,18 @@ TEST(SpareMemory, KeepsNothingVeryLarge) {
   EXPECT_EQ(spare.take_ids().capacity(), 0U);
 }
 
+TEST(SpareMemory, IsEmptyWithoutMemory) {
+  SpareMemory spare;
+  EXPECT_TRUE(spare.is_empty());
+  spare.keep(ByteBuffer(1000));
+  EXPECT_FALSE(spare.is_empty());
+  EXPECT_TRUE(SpareMemory(spare).is_empty());
+  const ByteBuffer buffer = spare.take_buffer(1000);
+  EXPECT_TRUE(spare.is_empty());
+  spare.keep(std::vector<TokenId>(100));
+  EXPECT_FALSE(spare.is_empty());
+}
+
 TEST(SpareMemory, IsNotCopied) {
   TokenChunk chunk;
   std::vector<TokenId> ids(100);
