@@ -1,0 +1,1 @@
+// Precompiled here, for all tests: see tests/CMakeLists.txt.
