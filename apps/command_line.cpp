@@ -493,16 +493,26 @@ void add_generate(CLI::App& app, Request& request) {
       app.add_subcommand("generate", "Continue texts with a model that lm_train has trained");
   GenerateOptions& options = request.generate;
   const CLI::Range count(std::int64_t{0}, std::int64_t{1'000'000'000});
-  command
+  CLI::Option* tokenizer =
+      command
+          ->add_option("--tokenizer",
+                       options.tokenizer_path,
+                       "The SentencePiece model of its tokens, if not the checkpoint's")
+          ->type_name("FILE");
+  CLI::Option_group* model = command->add_option_group("model", "One of these");
+  model
+      ->add_option("--checkpoint",
+                   options.checkpoint_path,
+                   "The model and its tokenizer: a checkpoint of lm_train, or the last one of a "
+                   "folder of them")
+      ->type_name("DIR");
+  model
       ->add_option("--weights",
                    options.weights_path,
                    "The model: a safetensors file of save_weights, or of Hugging Face's GPT-2")
       ->type_name("FILE")
-      ->required();
-  command
-      ->add_option("--tokenizer", options.tokenizer_path, "The SentencePiece model of its tokens")
-      ->type_name("FILE")
-      ->required();
+      ->needs(tokenizer);
+  model->require_option(1);
   command
       ->add_option("--prompt",
                    options.prompts,
@@ -550,6 +560,7 @@ void add_generate(CLI::App& app, Request& request) {
       ->capture_default_str();
   command->footer(
       "Examples:\n"
+      "  penstock generate --checkpoint checkpoints --prompt 'Once upon'\n"
       "  penstock generate --weights tiny.safetensors --tokenizer my.model --prompt 'Once upon'\n"
       "  penstock generate --weights tiny.safetensors --tokenizer my.model --prompt 'Once upon' "
       "--tokens 100 --temperature 0.8 --top-p 0.95");

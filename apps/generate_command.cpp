@@ -1,6 +1,7 @@
 #include "apps/generate_command.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -9,11 +10,46 @@
 #include "apps/standard_streams.h"
 #include "gpu/device_choice.h"
 #include "gpu/generator.h"
+#include "pipeline/checkpoint_folder.h"
+#include "pipeline/errors.h"
 #include "pipeline/graph_run.h"
 #include "stages/tokenizer/sentencepiece_tokenizer.h"
 
 namespace penstock {
 namespace {
+
+// The folder in the checkpoint that holds a model.
+std::filesystem::path folder_of_model(const std::string& checkpoint) {
+  for (const auto& entry : std::filesystem::directory_iterator(checkpoint)) {
+    if (std::filesystem::exists(entry.path() / "model.safetensors")) {
+      return entry.path();
+    }
+  }
+  throw FileError("the checkpoint '" + checkpoint +
+                  "' holds no model: it is none of a run with lm_train");
+}
+
+// With the paths of the checkpoint's files where there is one.
+GenerateOptions with_checkpoint(GenerateOptions options) {
+  if (options.checkpoint_path.empty()) {
+    return options;
+  }
+  const FoundCheckpoint found = find_checkpoint(options.checkpoint_path);
+  for (const std::string& warning : found.warnings) {
+    write_standard_error("warning: " + warning + '\n');
+  }
+  const std::filesystem::path folder = folder_of_model(found.point.folder);
+  options.weights_path = (folder / "model.safetensors").string();
+  const std::filesystem::path tokenizer = folder / "tokenizer.model";
+  if (options.tokenizer_path.empty() && !std::filesystem::exists(tokenizer)) {
+    throw FileError("the checkpoint '" + found.point.folder +
+                    "' holds no tokenizer; name its model with --tokenizer");
+  }
+  if (options.tokenizer_path.empty()) {
+    options.tokenizer_path = tokenizer.string();
+  }
+  return options;
+}
 
 gpu::TransformerWeights read_weights(const GenerateOptions& options, const Tokenizer& tokenizer) {
   gpu::TransformerWeights weights =
@@ -61,7 +97,8 @@ std::vector<gpu::TokenText> continue_texts(const GenerateOptions& options,
 
 }  // namespace
 
-int generate_command(const GenerateOptions& options) {
+int generate_command(const GenerateOptions& asked_for) {
+  const GenerateOptions options = with_checkpoint(asked_for);
   const std::shared_ptr<const Tokenizer> tokenizer = load_sentencepiece(options.tokenizer_path, {});
   gpu::TransformerWeights weights = read_weights(options, *tokenizer);
   std::vector<gpu::TokenText> texts = encode(options.prompts, *tokenizer);

@@ -8,8 +8,9 @@ namespace penstock {
 
 // What `penstock generate` is asked for.
 struct GenerateOptions {
-  std::string weights_path;    // safetensors
-  std::string tokenizer_path;  // SentencePiece
+  std::string checkpoint_path;  // of a checkpoint of lm_train or a folder of them; or:
+  std::string weights_path;     // safetensors
+  std::string tokenizer_path;   // SentencePiece; empty: the checkpoint's
   std::vector<std::string> prompts;
   std::int64_t num_tokens = 40;
   double temperature = 0;

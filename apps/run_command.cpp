@@ -82,6 +82,7 @@ class Run {
     const std::optional<ResumePoint> resume = find_resume_point(config.run);
     pipeline_ = resume ? std::make_unique<Pipeline>(config, registry, *resume)
                        : std::make_unique<Pipeline>(config, registry);
+    resumed_from_ = resume ? resume->folder : "";
     make_checkpoints(config.run, resume);
     if (!options.summary_path.empty() && !summary_is_printed()) {
       claim_output("the summary", options.summary_path);
@@ -235,12 +236,22 @@ class Run {
       const RunStatus status = summary.stopped ? RunStatus::kStopped : RunStatus::kFinished;
       return {status, "", options_.config_path, started_, std::move(summary)};
     } catch (const std::exception& error) {
-      return {RunStatus::kFailed,
-              full_message(error),
-              options_.config_path,
-              started_,
-              pipeline_->progress()};
+      RunSummary summary = pipeline_->progress();
+      std::string text = full_message(error) + last_checkpoint(summary);
+      return {
+          RunStatus::kFailed, std::move(text), options_.config_path, started_, std::move(summary)};
     }
+  }
+
+  // What a run that failed can go on from, if it makes checkpoints.
+  std::string last_checkpoint(const RunSummary& summary) const {
+    if (!summary.checkpoints) {
+      return "";
+    }
+    const std::string& last =
+        summary.checkpoints->written > 0 ? summary.checkpoints->last : resumed_from_;
+    return last.empty() ? "; there is no checkpoint to go on from"
+                        : "; the last checkpoint is '" + last + "'";
   }
 
   // Ends the process, unless the report of a run that has ended is written within the grace.
@@ -361,6 +372,7 @@ class Run {
 
   const RunOptions& options_;
   std::unique_ptr<Pipeline> pipeline_;
+  std::string resumed_from_;  // path of a checkpoint
   std::optional<RunFolder> folder_;
   std::deque<AtomicFile> summary_files_;
   std::shared_ptr<TraceFile> trace_;  // the pipeline keeps it too

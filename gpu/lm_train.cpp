@@ -172,6 +172,7 @@ void check_weights(const StageConfig& config,
 
 constexpr const char* kModelFile = "/model.safetensors";
 constexpr const char* kOptimizerFile = "/optimizer.safetensors";
+constexpr const char* kTokenizerFile = "/tokenizer.model";
 
 TrainingSnapshot read_checkpoint(const std::string& folder, const TransformerShape& shape) {
   TransformerWeights weights = read_transformer_weights(folder + kModelFile, shape.heads);
@@ -187,9 +188,19 @@ TrainingSnapshot read_checkpoint(const std::string& folder, const TransformerSha
   return snapshot;
 }
 
-void write_checkpoint(const TrainingSnapshot& snapshot, const std::string& folder) {
+void write_checkpoint(const TrainingSnapshot& snapshot,
+                      const std::string& tokenizer_model,
+                      const std::string& folder) {
+  if (snapshot.bad_batch >= 0) {
+    throw std::runtime_error("a loss or a gradient is not finite");
+  }
   write_transformer_weights(snapshot.shape, snapshot.parameters, folder + kModelFile);
   write_optimizer_state(snapshot, folder + kOptimizerFile);
+  if (!tokenizer_model.empty()) {
+    AtomicFile file(folder + kTokenizerFile);
+    file.write(tokenizer_model);
+    file.commit();
+  }
 }
 
 }  // namespace
@@ -313,7 +324,8 @@ std::unique_ptr<DeviceStage> make_lm_train(const LmTrainOptions& options,
                                            const StageConfig& config,
                                            const DeviceStageContext& context) {
   auto held_out = std::make_unique<HeldOut>(config, context, *trainer);
-  auto stage = std::make_unique<LmTrain>(options, std::move(trainer), std::move(held_out));
+  auto stage = std::make_unique<LmTrain>(
+      options, std::move(trainer), std::move(held_out), context.stream.decoder);
   if (!context.resume_folder.empty()) {
     stage->go_on_from(read_checkpoint(context.resume_folder, options.shape));
   }
@@ -322,8 +334,12 @@ std::unique_ptr<DeviceStage> make_lm_train(const LmTrainOptions& options,
 
 LmTrain::LmTrain(const LmTrainOptions& options,
                  std::unique_ptr<TransformerTrainer> trainer,
-                 std::unique_ptr<HeldOut> held_out)
-    : options_(options), trainer_(std::move(trainer)), held_out_(std::move(held_out)) {}
+                 std::unique_ptr<HeldOut> held_out,
+                 std::shared_ptr<const TokenDecoder> decoder)
+    : options_(options),
+      trainer_(std::move(trainer)),
+      held_out_(std::move(held_out)),
+      decoder_(std::move(decoder)) {}
 
 void LmTrain::go_on_from(const TrainingSnapshot& snapshot) {
   trainer_->load(snapshot);
@@ -382,9 +398,9 @@ std::optional<CheckpointPart> LmTrain::next_save() {
     return std::nullopt;
   }
   // Let go of when it is written, so that the next one has its memory.
-  return [save = std::move(save_)](const std::string& folder) mutable {
+  return [save = std::move(save_), decoder = decoder_](const std::string& folder) mutable {
     const std::shared_ptr<PendingSnapshot> pending = std::move(save);
-    write_checkpoint(pending->wait(), folder);
+    write_checkpoint(pending->wait(), decoder ? decoder->model() : "", folder);
   };
 }
 

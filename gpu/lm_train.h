@@ -72,15 +72,17 @@ LmTrainBeginning begin_lm_train(const StageConfig& config, const DeviceStageCont
 // of. results() are the figures since the last report, or that report's where nothing came after
 // it; they also write the weights.
 //
-// A checkpoint holds the weights, model.safetensors, and what else training goes on from,
-// optimizer.safetensors. The memory for that is reserved when the first one is due, which waits for
-// the device once.
+// A checkpoint holds the weights, model.safetensors, what else training goes on from,
+// optimizer.safetensors, and the model that `decoder` has, tokenizer.model. Behind a loss that is
+// not finite none is written. The memory for that is reserved when the first one is due, which
+// waits for the device once.
 class LmTrain final : public DeviceStage {
  public:
   // Without `held_out` nothing is.
   LmTrain(const LmTrainOptions& options,
           std::unique_ptr<TransformerTrainer> trainer,
-          std::unique_ptr<HeldOut> held_out = nullptr);
+          std::unique_ptr<HeldOut> held_out = nullptr,
+          std::shared_ptr<const TokenDecoder> decoder = nullptr);
 
   // Goes on with the batch after the snapshot. Before the first batch.
   void go_on_from(const TrainingSnapshot& snapshot);
@@ -110,6 +112,7 @@ class LmTrain final : public DeviceStage {
   const LmTrainOptions options_;
   const std::unique_ptr<TransformerTrainer> trainer_;
   const std::unique_ptr<HeldOut> held_out_;  // refers to the trainer
+  const std::shared_ptr<const TokenDecoder> decoder_;
   BatchOrigins origins_;
   std::int64_t num_batches_ = 0;
   std::int64_t sequence_length_ = 0;       // of the batches

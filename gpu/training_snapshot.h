@@ -18,6 +18,7 @@ struct TrainingSnapshot {
   std::int64_t gradient_scored = 0;  // how many losses; with none the gradient is 0
   std::int64_t num_batches = 0;      // since training began, as are these
   std::int64_t num_tokens = 0;
+  std::int64_t bad_batch = -1;  // as in TrainingTotals: behind it there is nothing to go on from
 };
 
 // A snapshot that is on its way to the host. Owns all that it needs: any thread may use it, and

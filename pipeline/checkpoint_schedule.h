@@ -12,8 +12,8 @@ namespace penstock {
 
 // What became of a run's checkpoints.
 struct CheckpointCounts {
-  std::int64_t written = 0;
-  std::int64_t failed = 0;
+  std::int64_t written = 0;   // whole and on disk
+  std::int64_t failed = 0;    // could not be written
   std::int64_t left_out = 0;  // due while the one before was not written yet
   std::string last;           // path of the last one that was written
   std::string last_error;     // why the last one that failed did

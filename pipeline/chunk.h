@@ -79,6 +79,7 @@ class SpareMemory {
   // What is left in `other` and not here.
   void keep(SpareMemory other);
 
+  // There is none.
   bool is_empty() const;
 
  private:

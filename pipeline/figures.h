@@ -29,7 +29,9 @@ class FiguresListener {
 // Those who listen. Any thread; a listener is kept as long as the others.
 class FiguresListeners {
  public:
+  // It hears of what is passed on from here on.
   void add(std::shared_ptr<FiguresListener> listener);
+  // To all of them, in the order in which they were added.
   void pass_on(std::string_view sink,
                std::int64_t num_batches,
                const std::vector<Result>& figures) const noexcept;

@@ -21,8 +21,9 @@ using CheckpointPart = std::function<void(const std::string& folder)>;
 // it unwritten. Any thread.
 class PendingCheckpoint {
  public:
+  // What is to be written.
   struct Content {
-    StreamPosition position;
+    StreamPosition position;  // behind the batch
     // With the label of the sink that each is of.
     std::vector<std::pair<std::string, CheckpointPart>> parts;
   };

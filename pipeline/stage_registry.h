@@ -52,6 +52,9 @@ class TokenDecoder {
   virtual ~TokenDecoder() = default;
   // Ids that are none of the vocabulary become nothing.
   virtual std::string decode(const std::vector<TokenId>& ids) const = 0;
+  // The tokenizer's model as the bytes of a file, for whoever keeps it with what is trained on its
+  // ids; empty where it has none.
+  virtual std::string model() const { return {}; }
 };
 
 // What stages further down need to know about the stream. Stages are built in configuration order,
@@ -69,7 +72,7 @@ struct StreamInfo {
 
 // Where a run goes on that an earlier one began.
 struct ResumePoint {
-  StreamPosition position;
+  StreamPosition position;  // behind the last batch before
   std::string folder;  // of the checkpoint; a sink's files are in its subfolder of the sink's label
 };
 

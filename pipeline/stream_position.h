@@ -23,10 +23,11 @@ using StreamFingerprint = std::map<std::string, std::string>;
 
 // What happened to the records up to some chunk, which is not counted.
 struct RecordTotals {
-  std::int64_t records = 0;  // as read
-  std::int64_t documents = 0;
-  std::int64_t rejects = 0;
+  std::int64_t records = 0;    // as read
+  std::int64_t documents = 0;  // made of records
+  std::int64_t rejects = 0;    // records that were refused
 
+  // Equal in every count.
   bool operator==(const RecordTotals&) const = default;
 };
 
@@ -35,9 +36,9 @@ struct RecordTotals {
 // passed over; so there are no tokens here, and the size depends on the number of lanes and on the
 // fingerprint alone. A plain value.
 struct StreamPosition {
-  std::int64_t next_batch = 0;  // index of the batch to come: how many there are before it
-  std::vector<LanePosition> lanes;
-  int turn = 0;  // the lane that deals the next chunk
+  std::int64_t next_batch = 0;      // index of the batch to come: how many there are before it
+  std::vector<LanePosition> lanes;  // of the source, from lane 0
+  int turn = 0;                     // the lane that deals the next chunk
   // Of the batches before; out - in is how many tokens of the next chunk are in them.
   TokenAccount account;
   RecordTotals totals;  // up to the next chunk

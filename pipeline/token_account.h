@@ -13,6 +13,7 @@ struct TokenAccount {
   std::int64_t padded = 0;    // cells filled with the pad id
   std::int64_t repeated = 0;  // cells that repeat a row's last token as the next row's first
 
+  // Equal in every count.
   bool operator==(const TokenAccount&) const = default;
 };
 

@@ -31,6 +31,7 @@ class Decoder final : public TokenDecoder {
   std::string decode(const std::vector<TokenId>& ids) const override {
     return tokenizer_->decode(ids);
   }
+  std::string model() const override { return tokenizer_->model(); }
 
  private:
   const std::shared_ptr<const Tokenizer> tokenizer_;

@@ -38,7 +38,8 @@ class CudaSnapshot final : public PendingSnapshot {
             array(3),
             state.gradient_scored,
             state.totals.num_batches,
-            state.totals.num_tokens};
+            state.totals.num_tokens,
+            state.totals.bad_batch};
   }
 
  private:

@@ -97,7 +97,8 @@ std::unique_ptr<PendingSnapshot> HostTrainer::enqueue_snapshot(DeviceStream) {
                                                             gradient_,
                                                             gradient_scored_,
                                                             totals_.num_batches,
-                                                            totals_.num_tokens});
+                                                            totals_.num_tokens,
+                                                            totals_.bad_batch});
 }
 
 std::optional<TrainingTotals> HostTrainer::next_totals() {

@@ -97,6 +97,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     return text;
   }
 
+  std::string model() const override { return processor_->serialized_model_proto(); }
   std::string engine() const override { return engine_; }
   std::int64_t vocabulary_size() const override { return processor_->GetPieceSize(); }
   std::optional<TokenId> bos_id() const override { return if_defined(processor_->bos_id()); }

@@ -45,6 +45,8 @@ class Tokenizer {
   virtual std::unique_ptr<Encoder> make_encoder() const = 0;
   // Throws TokenizerError, for ids outside the vocabulary for instance.
   virtual std::string decode(const std::vector<TokenId>& ids) const = 0;
+  // What to make the same tokenizer of again, as the bytes of a file.
+  virtual std::string model() const = 0;
 
   // Which engine encodes and why, as one line without a final stop.
   virtual std::string engine() const = 0;

@@ -747,8 +747,15 @@ TEST_F(CommandLineTest, ContinuesTextsWithAModelThatItHasTrained) {
                           "  - device: {kind: cpu, stage: lm_train, width: 32, layers: 1, heads: "
                           "2, warmup_steps: 4, learning_rate: 0.02, save_weights: '" +
                               weights + "'}\n");
-  const Finished run =
-      penstock({"run", path("train.yaml"), "--set", "read.paths=" + path("x.jsonl")});
+  const std::string checkpoints = path("checkpoints");
+  const Finished run = penstock({"run",
+                                 path("train.yaml"),
+                                 "--set",
+                                 "read.paths=" + path("x.jsonl"),
+                                 "--set",
+                                 "checkpoint_folder=" + checkpoints,
+                                 "--set",
+                                 "checkpoint_every=20"});  // the last batch
   ASSERT_EQ(run.status, 0) << run.errors;
 
   const std::string tokenizer = kSample + "demo_bpe_8k_bytefallback.model";
@@ -765,6 +772,16 @@ TEST_F(CommandLineTest, ContinuesTextsWithAModelThatItHasTrained) {
   EXPECT_THAT(greedy.output, HasSubstr("\n\njumps over the lazy"));
   EXPECT_EQ(generate({"--prompt", "The quick", "--temperature", "5", "--seed", "3"}).output,
             generate({"--prompt", "The quick", "--temperature", "5", "--seed", "3"}).output);
+  const Finished checkpoint = penstock({"generate",
+                                        "--device",
+                                        "cpu",
+                                        "--checkpoint",
+                                        checkpoints,
+                                        "--prompt",
+                                        "The quick",
+                                        "--tokens",
+                                        "8"});
+  EXPECT_THAT(checkpoint.output, StartsWith("The quick brown fox")) << checkpoint.errors;
 
   const auto expect_error = [&](const std::vector<std::string>& more, const std::string& error) {
     const Finished failed = generate(more);
@@ -776,6 +793,12 @@ TEST_F(CommandLineTest, ContinuesTextsWithAModelThatItHasTrained) {
   expect_error({"--prompt", "x", "--top-p", "0"}, "--top-p");
   expect_error({"--prompt", "x", "--heads", "5"}, "cannot be divided among 5 heads");
   expect_error({}, "--prompt is required");
+  expect_error({"--prompt", "x", "--checkpoint", checkpoints}, "--checkpoint");
+  EXPECT_THAT(penstock({"generate", "--prompt", "x"}).errors, HasSubstr("--checkpoint"));
+  EXPECT_THAT(penstock({"generate", "--prompt", "x", "--weights", weights}).errors,
+              HasSubstr("--weights requires --tokenizer"));
+  EXPECT_THAT(penstock({"generate", "--prompt", "x", "--checkpoint", path("none")}).errors,
+              HasSubstr("cannot read the folder of checkpoints"));
   EXPECT_THAT(penstock({"generate",
                         "--weights",
                         weights,

@@ -132,6 +132,21 @@ TEST_F(ResumedRunTest, TrainsAsIfNothingHadHappened) {
   EXPECT_EQ(history("resumed", {"--resume", checkpoints() + "/" + checkpoint}), whole);
 }
 
+TEST_F(ResumedRunTest, NamesTheLastCheckpointWhereItFails) {
+  text_ += "no JSON\n";
+  const Finished failed = run({});
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_THAT(failed.errors,
+              HasSubstr("; the last checkpoint is '" +
+                        latest_checkpoint(checkpoints()).point.folder + "'"));
+  EXPECT_THAT(run({"--set",
+                   "checkpoint_every=1000000",
+                   "--set",
+                   "checkpoint_folder=" + folder_.path("none")})
+                  .errors,
+              HasSubstr("; there is no checkpoint to go on from"));
+}
+
 TEST_F(ResumedRunTest, SaysWhyItCannotGoOn) {
   const auto error_of = [&](const std::vector<std::string>& arguments) {
     const Finished finished = start(arguments).wait();

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -264,6 +265,14 @@ TEST(LmTrain, EndsWhereTheLossIsNotFinite) {
               AllOf(HasSubstr("the loss is not finite at step 2, batch 1, first in its row 1 "),
                     HasSubstr("record 13 of 'test.jsonl'"),
                     HasSubstr("lower learning_rate")));
+
+  // What is saved behind it is no checkpoint.
+  stage.enqueue_save({});
+  const std::optional<CheckpointPart> save = stage.next_save();
+  ASSERT_TRUE(save);
+  const TemporaryFolder folder;
+  EXPECT_EQ(error_of([&] { (*save)(folder.path()); }), "a loss or a gradient is not finite");
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 TEST(LmTrainOptions, AreRefusedWhereTheyMakeNoModel) {

@@ -347,6 +347,7 @@ class PickyTokenizer final : public Tokenizer {
   std::unique_ptr<Encoder> make_encoder() const override {
     return std::make_unique<PickyEncoder>();
   }
+  std::string model() const override { return {}; }
   std::string engine() const override { return "picky"; }
   std::string decode(const std::vector<TokenId>& ids) const override {
     return {ids.begin(), ids.end()};
