@@ -28,6 +28,7 @@ struct DeviceStageContext {
   std::function<void(std::vector<Result>)> tell = {};
   // Of the checkpoint from which the run goes on: the stage's own files. Empty where it begins.
   std::string resume_folder = {};
+  bool makes_checkpoints = false;  // a stage that saves may reserve what it needs for that
 };
 
 // Makes a device stage, on the device thread, with its device current. The config holds the options

@@ -329,6 +329,9 @@ std::unique_ptr<DeviceStage> make_lm_train(const LmTrainOptions& options,
   if (!context.resume_folder.empty()) {
     stage->go_on_from(read_checkpoint(context.resume_folder, options.shape));
   }
+  if (context.makes_checkpoints) {
+    stage->reserve_save();
+  }
   return stage;
 }
 
@@ -362,7 +365,7 @@ void LmTrain::enqueue(const DeviceBatch& batch, DeviceStream stream) {
     step = adamw_step(options_.optimizer, num_batches_ / options_.accumulate);
   }
   trainer_->train(batch, step, stream);
-  if (step && held_out_) {
+  if (step && held_out_ && !failure_) {
     held_out_->enqueue(num_batches_ / options_.accumulate, *trainer_, stream);
   }
   trainer_->enqueue_totals(stream);
@@ -378,6 +381,7 @@ void LmTrain::enqueue_report(DeviceStream) {
 std::optional<Report> LmTrain::next_report() {
   take_totals();
   if (reports_.empty()) {
+    rethrow_failure();
     return std::nullopt;
   }
   Report report = std::move(reports_.front());
@@ -385,10 +389,14 @@ std::optional<Report> LmTrain::next_report() {
   return report;
 }
 
+void LmTrain::reserve_save() {
+  trainer_->reserve_snapshot();
+  can_save_ = true;
+}
+
 void LmTrain::enqueue_save(DeviceStream stream) {
   if (!can_save_) {
-    trainer_->reserve_snapshot();
-    can_save_ = true;
+    reserve_save();
   }
   save_ = trainer_->enqueue_snapshot(stream);
 }
@@ -407,6 +415,7 @@ std::optional<CheckpointPart> LmTrain::next_save() {
 std::vector<Result> LmTrain::results() {
   trainer_->wait_for_totals();
   take_totals();
+  rethrow_failure();
   if (held_out_) {
     held_out_->finish();
   }
@@ -419,15 +428,28 @@ std::vector<Result> LmTrain::results() {
 }
 
 void LmTrain::take_totals() {
-  if (held_out_) {
-    held_out_->pass_on();
+  if (failure_) {
+    return;
   }
-  while (const std::optional<TrainingTotals> totals = trainer_->next_totals()) {
-    check(*totals);
-    newest_ = *totals;
-    origins_.forget_before(sent_.front().index + 1);
-    sent_.pop_front();
-    report_newest();
+  try {
+    while (const std::optional<TrainingTotals> totals = trainer_->next_totals()) {
+      check(*totals);
+      newest_ = *totals;
+      origins_.forget_before(sent_.front().index + 1);
+      sent_.pop_front();
+      report_newest();
+    }
+    if (held_out_) {
+      held_out_->pass_on();
+    }
+  } catch (...) {
+    failure_ = std::current_exception();
+  }
+}
+
+void LmTrain::rethrow_failure() const {
+  if (failure_) {
+    std::rethrow_exception(failure_);
   }
 }
 

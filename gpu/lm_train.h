@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -74,8 +75,8 @@ LmTrainBeginning begin_lm_train(const StageConfig& config, const DeviceStageCont
 //
 // A checkpoint holds the weights, model.safetensors, what else training goes on from,
 // optimizer.safetensors, and the model that `decoder` has, tokenizer.model. Behind a loss that is
-// not finite none is written. The memory for that is reserved when the first one is due, which
-// waits for the device once.
+// not finite none is written. The memory for that is reserved before training where it is known
+// that there will be checkpoints, else when the first one is due, which waits for the device once.
 class LmTrain final : public DeviceStage {
  public:
   // Without `held_out` nothing is.
@@ -86,6 +87,8 @@ class LmTrain final : public DeviceStage {
 
   // Goes on with the batch after the snapshot. Before the first batch.
   void go_on_from(const TrainingSnapshot& snapshot);
+  // What enqueue_save() needs, so that it does not run out of memory later. Waits.
+  void reserve_save();
 
   void hand_over(const Batch& batch) override;
   void enqueue(const DeviceBatch& batch, DeviceStream stream) override;
@@ -103,7 +106,9 @@ class LmTrain final : public DeviceStage {
     std::int64_t positions = 0;  // in a row
   };
 
+  // What goes wrong is the failure; reports of what was before come first.
   void take_totals();
+  void rethrow_failure() const;
   // Where a report of the batches that the newest totals are of was asked for.
   void report_newest();
   void check(const TrainingTotals& totals) const;
@@ -122,6 +127,7 @@ class LmTrain final : public DeviceStage {
   TrainingTotals reported_;                // of the last report
   std::vector<Result> reported_figures_;   // likewise
   TrainingTotals newest_;                  // that came back
+  std::exception_ptr failure_;             // after which nothing is taken
   bool can_save_ = false;                  // memory has been reserved
   std::shared_ptr<PendingSnapshot> save_;  // that was not taken yet
 };

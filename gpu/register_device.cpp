@@ -132,7 +132,8 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
                                                 &device,
                                                 context.read_batches,
                                                 figures_receiver(context),
-                                                resume_folder(context)};
+                                                resume_folder(context),
+                                                context.makes_checkpoints};
     return make_stage(type, config, stage_context, device.backend());
   };
   if (config.boolean("profile")) {

@@ -69,7 +69,7 @@ class TransformerTrainer {
   // A generator of texts with the parameters of the trainer, which outlives it. Before the first
   // batch. Waits.
   virtual std::unique_ptr<Generator> make_generator(const GeneratorOptions& options) = 0;
-  // Of the device, in all; nothing on the host.
+  // In use on the device now, by whomever; nothing on the host.
   virtual std::optional<std::int64_t> memory_bytes() const = 0;
 };
 

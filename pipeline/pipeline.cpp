@@ -323,8 +323,14 @@ class Pipeline::Implementation {
     const std::size_t first_row = metrics_.rows().size();
     StageMetrics& row = metrics_.add(label, 1);
     row.plugin = type.plugin;
-    const BuildContext context{
-        stream_, metrics_, row, files_, threads_, resume_ ? &*resume_ : nullptr, read_batches_};
+    const BuildContext context{stream_,
+                               metrics_,
+                               row,
+                               files_,
+                               threads_,
+                               resume_ ? &*resume_ : nullptr,
+                               read_batches_,
+                               run.text("checkpoint_folder") != "none"};
     if (!std::holds_alternative<SinkFactory>(type.factory)) {
       add_to_fingerprint(type, stage, label);
     }

@@ -91,6 +91,7 @@ struct BuildContext {
   int threads = 1;        // of the run; must not shape the output
   const ResumePoint* resume = nullptr;  // null where the run begins at the beginning
   BatchReader read_batches = {};        // empty where no configuration is being built
+  bool makes_checkpoints = false;       // the configuration has a checkpoint_folder
 };
 
 using SourceFactory =

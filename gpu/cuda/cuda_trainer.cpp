@@ -9,6 +9,7 @@
 #include "gpu/cuda/check.h"
 #include "gpu/cuda/cuda_generator.h"
 #include "gpu/lm_train.h"
+#include "gpu/training_memory.h"
 
 namespace penstock::gpu {
 namespace {
@@ -34,11 +35,15 @@ void copy(const std::vector<T>& from, const DeviceArray<T>& to, const Stream& st
         "cudaMemcpyAsync");
 }
 
-std::int64_t used_memory() {
+struct DeviceMemory {
+  std::int64_t free = 0;
+  std::int64_t total = 0;
+};
+DeviceMemory device_memory() {
   std::size_t free_bytes = 0;
   std::size_t total_bytes = 0;
   check(cudaMemGetInfo(&free_bytes, &total_bytes), "cudaMemGetInfo");
-  return static_cast<std::int64_t>(total_bytes - free_bytes);
+  return {static_cast<std::int64_t>(free_bytes), static_cast<std::int64_t>(total_bytes)};
 }
 
 }  // namespace
@@ -81,7 +86,6 @@ CudaTrainer::CudaTrainer(const TransformerShape& shape,
     transformer_.evaluate(this->parameters(), positions(), state_.get(), capturing);
   });
   stream.synchronize();
-  memory_bytes_ = used_memory();
 }
 
 void CudaTrainer::upload(const std::vector<float>& parameters, const Stream& stream) {
@@ -205,6 +209,11 @@ std::unique_ptr<PendingSnapshot> CudaTrainer::enqueue_snapshot(DeviceStream stre
   return enqueue_to(snapshot_, shape_, layout_, parameters(), state_.get(), cuda_stream(stream));
 }
 
+std::optional<std::int64_t> CudaTrainer::memory_bytes() const {
+  const DeviceMemory memory = device_memory();
+  return memory.total - memory.free;
+}
+
 DevicePositions CudaTrainer::positions() const {
   return {num_positions_,
           tokens_.get(),
@@ -246,12 +255,29 @@ void check_shape(const TransformerShape& shape, const StageConfig& config) {
   }
 }
 
+void check_memory(const LmTrainOptions& options, const DeviceStageContext& context) {
+  const TransformerLayout layout = transformer_layout(options.shape, kDeviceRowStep);
+  constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
+  constexpr auto kBf16 = static_cast<std::int64_t>(sizeof(Bf16));
+  // Parameters, gradient and two moments, also of a checkpoint, and the rounded parameters.
+  const std::int64_t for_parameter = kFloat * (context.makes_checkpoints ? 8 : 4) + kBf16;
+  const std::int64_t logits = std::min(options.tile, context.shape.positions());
+  check_training_memory(
+      {for_parameter * layout.size + kBf16 * logits * layout.vocabulary_rows,
+       CudaTransformer::bytes_per_position(options.shape) * context.shape.sequence_length},
+      device_memory().free,
+      context.shape.batch_size,
+      "on the GPU",
+      "");
+}
+
 }  // namespace
 
 std::unique_ptr<DeviceStage> make_cuda_lm_train(const StageConfig& config,
                                                 const DeviceStageContext& context) {
   const auto [options, parameters] = begin_lm_train(config, context);
   check_shape(options.shape, config);
+  check_memory(options, context);
   auto trainer = std::make_unique<CudaTrainer>(options.shape,
                                                options.optimizer,
                                                parameters,

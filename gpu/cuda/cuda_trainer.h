@@ -42,7 +42,7 @@ class CudaTrainer final : public TransformerTrainer {
   void reserve_snapshot() override;
   std::unique_ptr<PendingSnapshot> enqueue_snapshot(DeviceStream stream) override;
   std::unique_ptr<Generator> make_generator(const GeneratorOptions& options) override;
-  std::optional<std::int64_t> memory_bytes() const override { return memory_bytes_; }
+  std::optional<std::int64_t> memory_bytes() const override;
 
  private:
   void upload(const std::vector<float>& parameters, const Stream& stream);
@@ -76,7 +76,6 @@ class CudaTrainer final : public TransformerTrainer {
   std::unique_ptr<Graph> gradient_graph_;
   std::unique_ptr<Graph> step_graph_;  // with the gradient of the step's last batch
   std::unique_ptr<Graph> evaluation_graph_;
-  std::int64_t memory_bytes_ = 0;
 };
 
 std::unique_ptr<DeviceStage> make_cuda_lm_train(const StageConfig& config,

@@ -65,6 +65,17 @@ CudaTransformer::CudaTransformer(const TransformerShape& shape,
   stream.synchronize();
 }
 
+std::int64_t CudaTransformer::bytes_per_position(const TransformerShape& shape) {
+  constexpr std::int64_t kWidthsOfALayer = 16;
+  constexpr std::int64_t kFloatsOfALayer = 4;
+  constexpr std::int64_t kOtherWidths = 8;
+  constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
+  constexpr auto kBf16 = static_cast<std::int64_t>(sizeof(Bf16));
+  return shape.layers *
+             (kBf16 * kWidthsOfALayer * shape.width + kFloat * (kFloatsOfALayer + shape.heads)) +
+         kBf16 * kOtherWidths * shape.width;
+}
+
 void CudaTransformer::evaluate(const DeviceParameters& parameters,
                                const DevicePositions& positions,
                                TrainingState* state,

@@ -25,6 +25,9 @@ class CudaTransformer {
                   std::int64_t num_positions,
                   std::int64_t tile);
 
+  // Device memory that grows with the positions of a batch, but for a little.
+  static std::int64_t bytes_per_position(const TransformerShape& shape);
+
   // Enqueue the work on positions that lie on the device by then. What they find goes to the state.
   void evaluate(const DeviceParameters& parameters,
                 const DevicePositions& positions,

@@ -122,13 +122,15 @@ void Graph::launch(cudaStream_t stream) const {
   check(cudaGraphLaunch(handle_.get(), stream), "cudaGraphLaunch");
 }
 
-PinnedBuffer::PinnedBuffer(std::size_t bytes, const std::string& content) {
+PinnedBuffer::PinnedBuffer(std::size_t bytes,
+                           const std::string& content,
+                           const std::string& option) {
   void* memory = nullptr;
   const cudaError_t code = cudaHostAlloc(&memory, bytes, cudaHostAllocDefault);
   if (code == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     throw CudaError("out of page-locked host memory for " + content + ": asked for " +
-                    readable(bytes) + "; lower slots, batch_size or sequence_length");
+                    readable(bytes) + "; lower " + option);
   }
   check(code, "cudaHostAlloc");
   data_.reset(static_cast<std::byte*>(memory));

@@ -70,8 +70,11 @@ class Graph {
 // Page-locked host memory, which a copy engine can read and write while the host works.
 class PinnedBuffer {
  public:
-  // `content` says what it is for ("the staging slots") when there is not enough.
-  PinnedBuffer(std::size_t bytes, const std::string& content);
+  // `content` says what it is for ("the staging slots") and `option` which option to lower when
+  // there is not enough.
+  PinnedBuffer(std::size_t bytes,
+               const std::string& content,
+               const std::string& option = "slots, batch_size or sequence_length");
   std::byte* data() const noexcept { return data_.get(); }
 
  private:

@@ -11,8 +11,8 @@ namespace penstock::gpu {
 namespace {
 
 constexpr std::int64_t kArrays = 4;
-constexpr const char* kContent = "a snapshot of the training";
-constexpr const char* kOption = "width or layers";
+constexpr const char* kContent = "a checkpoint of lm_train";
+constexpr const char* kOption = "width or layers, or make no checkpoints";
 
 std::size_t bytes_of(std::int64_t size) {
   return static_cast<std::size_t>(size) * sizeof(float);
@@ -61,7 +61,7 @@ class CudaSnapshot final : public PendingSnapshot {
 SnapshotMemory::SnapshotMemory(std::int64_t size)
     : arrays(kArrays * size, kContent, kOption),
       state(1, kContent, kOption),
-      arrived(kArrays * bytes_of(size) + sizeof(TrainingState), kContent) {}
+      arrived(kArrays * bytes_of(size) + sizeof(TrainingState), kContent, kOption) {}
 
 std::unique_ptr<PendingSnapshot> enqueue_to(std::shared_ptr<SnapshotMemory> memory,
                                             const TransformerShape& shape,

@@ -83,7 +83,10 @@ void HostGenerator::enqueue(const std::vector<TokenText>& prompts,
     for (std::size_t i = 0; i < texts.size(); ++i) {
       const bool wants_more = std::ssize(texts[i]) < std::ssize(prompts[i]) + num_tokens;
       if (wants_more && std::ssize(texts[i]) == position + 1) {
-        append_token(texts[i], i, position);
+        if (!append_token(texts[i], i, position)) {
+          failed_ = true;  // next() tells, as on a GPU
+          return;
+        }
       }
     }
   }
@@ -95,6 +98,9 @@ void HostGenerator::enqueue(const std::vector<TokenText>& prompts,
 
 std::optional<std::vector<TokenText>> HostGenerator::next() {
   if (arrived_.empty()) {
+    if (failed_) {
+      throw logits_not_finite();
+    }
     return std::nullopt;
   }
   std::vector<TokenText> texts = std::move(arrived_.front());
@@ -102,16 +108,17 @@ std::optional<std::vector<TokenText>> HostGenerator::next() {
   return texts;
 }
 
-void HostGenerator::append_token(TokenText& text, std::size_t number, std::int64_t position) {
+bool HostGenerator::append_token(TokenText& text, std::size_t number, std::int64_t position) {
   const auto vocabulary = static_cast<std::size_t>(options_.vocabulary);
   const auto logits = std::span<const float>(logits_).subspan(number * vocabulary, vocabulary);
   if (!std::all_of(
           logits.begin(), logits.end(), [](float logit) { return std::isfinite(logit); })) {
-    throw logits_not_finite();
+    return false;
   }
   const auto place = static_cast<std::uint64_t>(position * kMaxPrompts) + number;
   text.push_back(sample_token(
       logits, options_.sampling, philox(options_.sampling.seed, place, kLmSampleStream)));
+  return true;
 }
 
 // A text that is whole goes on with its last token, for nobody.

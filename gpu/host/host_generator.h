@@ -37,7 +37,8 @@ class HostGenerator final : public Generator {
   void attend(Cache& cache, std::int64_t position);
   // The logits of the position.
   void predict();
-  void append_token(TokenText& text, std::size_t number, std::int64_t position);
+  // Returns false where logits are not finite.
+  bool append_token(TokenText& text, std::size_t number, std::int64_t position);
   std::span<const float> parameters_from(std::int64_t offset, std::int64_t size) const;
   void layer_norm_of(std::span<const float> input, std::int64_t weight, std::int64_t bias);
   // output = input * weight + what stands there
@@ -63,6 +64,7 @@ class HostGenerator final : public Generator {
   std::vector<float> active_;     // [texts, 4 * width]
   std::vector<float> logits_;     // [texts, vocabulary]
   std::deque<std::vector<TokenText>> arrived_;
+  bool failed_ = false;  // a logit was not finite
 };
 
 }  // namespace penstock::gpu

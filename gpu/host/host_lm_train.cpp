@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <fstream>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,7 +8,7 @@
 #include "gpu/host/host_trainer.h"
 #include "gpu/host/host_transformer.h"
 #include "gpu/lm_train.h"
-#include "pipeline/option.h"
+#include "gpu/training_memory.h"
 
 namespace penstock::gpu {
 namespace {
@@ -26,31 +25,24 @@ std::optional<std::int64_t> available_memory() {
   return std::nullopt;
 }
 
-// Memory that is asked for without a look at how much there is would be taken from whoever has it.
-void check_memory(const LmTrainOptions& options, const BatchShape& batches) {
+// The system gives more than there is, and then takes it from whoever has it.
+void check_memory(const LmTrainOptions& options, const DeviceStageContext& context) {
   const std::optional<std::int64_t> available = available_memory();
   if (!available) {
     return;
   }
   const TransformerShape& shape = options.shape;
-  constexpr std::int64_t kCopies = 5;  // parameters, gradient, two moments, and what they began as
+  // Parameters, gradient, two moments, and what they began as; a checkpoint has its own.
+  const std::int64_t copies = context.makes_checkpoints ? 9 : 5;
   constexpr auto kBytes = static_cast<std::int64_t>(sizeof(float));
-  const std::int64_t for_model =
-      kBytes * (kCopies * transformer_layout(shape, 1).size +
-                std::min(options.tile, batches.positions()) * shape.vocabulary);
-  const std::int64_t for_row = HostTransformer::bytes_per_position(shape) * batches.sequence_length;
-  const std::int64_t needed = for_model + for_row * batches.batch_size;
-  if (needed <= *available) {
-    return;
-  }
-  const std::int64_t rows = (*available - for_model) / for_row;
-  throw std::runtime_error("lm_train needs " + format_bytes(needed) +
-                           " of memory on the CPU for batches of " +
-                           std::to_string(batches.batch_size) + " rows, and " +
-                           format_bytes(*available) + " are available: " +
-                           (rows > 0 ? "lower batch_size to " + std::to_string(rows) + " or less"
-                                     : std::string("take a smaller model or a smaller tile")) +
-                           ", or train on a GPU");
+  check_training_memory(
+      {kBytes * (copies * transformer_layout(shape, 1).size +
+                 std::min(options.tile, context.shape.positions()) * shape.vocabulary),
+       HostTransformer::bytes_per_position(shape) * context.shape.sequence_length},
+      *available,
+      context.shape.batch_size,
+      "on the CPU",
+      ", or train on a GPU");
 }
 
 }  // namespace
@@ -58,7 +50,7 @@ void check_memory(const LmTrainOptions& options, const BatchShape& batches) {
 std::unique_ptr<DeviceStage> make_host_lm_train(const StageConfig& config,
                                                 const DeviceStageContext& context) {
   auto [options, parameters] = begin_lm_train(config, context);
-  check_memory(options, context.shape);
+  check_memory(options, context);
   auto trainer = std::make_unique<HostTrainer>(options.shape,
                                                options.optimizer,
                                                std::move(parameters),

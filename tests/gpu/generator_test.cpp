@@ -117,7 +117,8 @@ TEST(Generator, EndsWhereLogitsAreNotFinite) {
   parameters[static_cast<std::size_t>(transformer_layout(kShape, 1).final_norm_bias)] = INFINITY;
   const std::unique_ptr<Generator> generator =
       make_host_generator({kShape, parameters}, options_of(), 1);
-  EXPECT_THROW(generator->enqueue({{1}}, 1, {}), std::runtime_error);
+  generator->enqueue({{1}}, 1, {});
+  EXPECT_THROW(generator->next(), std::runtime_error);
 }
 
 }  // namespace

@@ -19,7 +19,10 @@
 #include <nlohmann/json.hpp>
 
 #include "gpu/register_device.h"
+#include "gpu/transformer.h"
+#include "gpu/transformer_weights.h"
 #include "pipeline/config.h"
+#include "pipeline/errors.h"
 #include "pipeline/figures.h"
 #include "pipeline/pipeline.h"
 #include "stages/register_stages.h"
@@ -142,6 +145,22 @@ TEST_F(HeldOutTest, ContinuesTheBeginningsOfDocuments) {
     EXPECT_GT(known.size(), 100U);
     EXPECT_NE(sample["predicted"], sample["reference"]);
     EXPECT_FALSE(sample["predicted"].get<std::string>().empty());
+  }
+}
+
+TEST_F(HeldOutTest, LeavesItToTheLossToSayThatItIsNotFinite) {
+  constexpr TransformerShape kShape{
+      .vocabulary = 8000, .max_length = 96, .width = 8, .layers = 1, .heads = 1};
+  std::vector<float> parameters = initial_parameters(transformer_layout(kShape, 1), 1);
+  parameters.front() = 3e38F;  // of the embedding: no sum with it is finite
+  parameters[1] = 3e38F;
+  const std::string weights = folder_.path("weights.safetensors");
+  write_transformer_weights(kShape, parameters, weights);
+  try {
+    run("sample_every: 1, weights: '" + weights + "'");
+    FAIL() << "it trained";
+  } catch (const std::exception& error) {
+    EXPECT_THAT(full_message(error), HasSubstr("the loss is not finite at step 1, batch 0"));
   }
 }
 

@@ -206,6 +206,7 @@ TEST(LmTrain, SaysWhatWouldFitWhereMemoryIsNotEnough) {
               }),
               AllOf(HasSubstr("lm_train needs "),
                     HasSubstr("of memory on the CPU for batches of 1073741824 rows"),
+                    HasSubstr("and raise accumulate, or train on a GPU"),
                     HasSubstr("lower batch_size to ")));
 }
 
