@@ -19,7 +19,10 @@
 #include <nlohmann/json.hpp>
 
 #include "gpu/register_device.h"
+#include "pipeline/checkpoint_folder.h"
+#include "pipeline/checkpoint_writer.h"
 #include "pipeline/config.h"
+#include "pipeline/continued_path.h"
 #include "pipeline/figures.h"
 #include "pipeline/pipeline.h"
 #include "stages/register_stages.h"
@@ -143,6 +146,31 @@ TEST_F(HeldOutTest, ContinuesTheBeginningsOfDocuments) {
     EXPECT_NE(sample["predicted"], sample["reference"]);
     EXPECT_FALSE(sample["predicted"].get<std::string>().empty());
   }
+}
+
+TEST_F(HeldOutTest, KeepsTheSamplesOfTheRunThatItGoesOnFrom) {
+  const std::string options = "sample_every: 3, samples: '" + samples_ + "'";
+  const std::string checkpoints = folder_.path("checkpoints");
+  CheckpointWriter::Options every_fourth;
+  every_fourth.folder = checkpoints;
+  every_fourth.every = 4;
+  {
+    Pipeline pipeline(config(options), *registry_);
+    pipeline.set_checkpoints(std::make_shared<CheckpointWriter>(every_fourth));
+    pipeline.run();
+  }
+  const std::vector<json> samples = lines(samples_);
+  const ResumePoint point = latest_checkpoint(checkpoints).point;
+  std::vector<json> expected;
+  for (const json& sample : samples) {
+    if (sample["step"] > point.position.next_batch) {
+      expected.push_back(sample);
+    }
+  }
+  Pipeline(config(options), *registry_, point).run();
+  EXPECT_EQ(lines(samples_), samples);
+  EXPECT_FALSE(expected.empty());
+  EXPECT_EQ(lines(continued_path(samples_, point.position.next_batch)), expected);
 }
 
 TEST_F(HeldOutTest, TellsThoseWhoListenToTheRunOfSamples) {
