@@ -169,7 +169,7 @@ class Run {
     options.keep = run.integer("checkpoint_keep");
     options.next_batch = resume ? resume->position.next_batch : 0;
     // At once, on a line of its own: the run may go on for days.
-    options.on_error = [](const std::string& error) {
+    options.on_problem = [](const std::string& error) {
       write_standard_error("\nwarning: " + error + '\n');
     };
     pipeline_->set_checkpoints(std::make_shared<CheckpointWriter>(std::move(options)));

@@ -177,7 +177,7 @@ void DeviceFeeder::run(Session& session, const Batch& batch) const {
     ++session.num_batches;
     session.num_tokens += on_device.num_tokens;
     begin_save(session, batch);
-    if (setup_.report_every > 0 && session.num_batches % setup_.report_every == 0) {
+    if (setup_.report_every > 0 && (batch.index + 1) % setup_.report_every == 0) {
       session.stage->enqueue_report(stream);
     }
   } catch (...) {

@@ -48,7 +48,7 @@ class DeviceFeeder final : public Sink {
     std::function<std::unique_ptr<DeviceProfiler>(Device&)> make_profiler;
     BatchShape shape;
     int num_slots = 2;
-    std::int64_t report_every = 0;  // batches; 0: never
+    std::int64_t report_every = 0;  // batches of the stream; 0: never
     std::function<void(const Report&)> on_report;
   };
 

@@ -53,7 +53,7 @@ class DeviceStage {
   // the device.
   virtual void enqueue(const DeviceBatch& batch, DeviceStream stream) = 0;
   // Enqueues the way back to the host of what has been found up to the batch that was enqueued
-  // last. Called every `report_every` batches. Never waits for the device.
+  // last. Called every `report_every` batches of the stream. Never waits for the device.
   virtual void enqueue_report(DeviceStream stream) { static_cast<void>(stream); }
   // The next report that has come back, in order; nothing where there is none (yet). Never waits
   // for the device.

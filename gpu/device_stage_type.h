@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,6 +30,7 @@ struct DeviceStageContext {
   // Of the checkpoint from which the run goes on: the stage's own files. Empty where it begins.
   std::string resume_folder = {};
   bool makes_checkpoints = false;  // a stage that saves may reserve what it needs for that
+  std::int64_t first_batch = 0;    // index of the first batch that comes
 };
 
 // Makes a device stage, on the device thread, with its device current. The config holds the options

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "gpu/line_file.h"
+#include "pipeline/continued_path.h"
 #include "pipeline/errors.h"
 
 namespace penstock::gpu {
@@ -50,9 +51,12 @@ Batches read_held_out(const StageConfig& config, const DeviceStageContext& conte
 // Samples go to the file, if there is one, and to whoever listens to the run.
 std::function<void(const TextSample&)> sample_receiver(const StageConfig& config,
                                                        const DeviceStageContext& context) {
-  const std::string& path = config.text("samples");
+  std::string path = config.text("samples");
   std::shared_ptr<LineFile> file;
   if (!path.empty()) {
+    if (!context.resume_folder.empty()) {
+      path = continued_path(path, context.first_batch);
+    }
     try {
       context.files.add_output(path);
       file = std::make_shared<LineFile>(path);

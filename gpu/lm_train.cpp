@@ -174,17 +174,40 @@ constexpr const char* kModelFile = "/model.safetensors";
 constexpr const char* kOptimizerFile = "/optimizer.safetensors";
 constexpr const char* kTokenizerFile = "/tokenizer.model";
 
-TrainingSnapshot read_checkpoint(const std::string& folder, const TransformerShape& shape) {
-  TransformerWeights weights = read_transformer_weights(folder + kModelFile, shape.heads);
-  if (!(weights.shape == shape)) {
-    throw std::runtime_error("'" + folder + kModelFile +
-                             "' is a model of other sizes than the configuration's: they cannot be "
-                             "changed when a run goes on");
+// ", heads was 2 and is 4 now"; empty where nothing has changed.
+std::string change_text(const char* name, std::int64_t before, std::int64_t now) {
+  return before == now ? ""
+                       : ", " + std::string(name) + " was " + std::to_string(before) + " and is " +
+                             std::to_string(now) + " now";
+}
+
+void check_same_training(const TrainingSnapshot& before, const LmTrainOptions& now) {
+  const std::string changes =
+      change_text("vocabulary", before.shape.vocabulary, now.shape.vocabulary) +
+      change_text("sequence_length", before.shape.max_length, now.shape.max_length) +
+      change_text("width", before.shape.width, now.shape.width) +
+      change_text("layers", before.shape.layers, now.shape.layers) +
+      change_text("heads", before.shape.heads, now.shape.heads) +
+      change_text("accumulate", before.accumulate, now.accumulate);
+  if (!changes.empty()) {
+    throw std::runtime_error("the training would not be the same: " + changes.substr(2));
   }
+}
+
+TrainingSnapshot read_checkpoint(const DeviceStageContext& context, const LmTrainOptions& options) {
+  const std::string& folder = context.resume_folder;
+  TransformerWeights weights = read_transformer_weights(folder + kModelFile);
   TrainingSnapshot snapshot;
-  snapshot.shape = shape;
+  snapshot.shape = weights.shape;
   snapshot.parameters = std::move(weights.parameters);
   read_optimizer_state(folder + kOptimizerFile, snapshot);
+  check_same_training(snapshot, options);
+  if (snapshot.num_batches != context.first_batch) {
+    throw std::runtime_error("'" + folder + kOptimizerFile + "' is the state behind batch " +
+                             std::to_string(snapshot.num_batches - 1) +
+                             ", and the run goes on with batch " +
+                             std::to_string(context.first_batch));
+  }
   return snapshot;
 }
 
@@ -327,7 +350,7 @@ std::unique_ptr<DeviceStage> make_lm_train(const LmTrainOptions& options,
   auto stage = std::make_unique<LmTrain>(
       options, std::move(trainer), std::move(held_out), context.stream.decoder);
   if (!context.resume_folder.empty()) {
-    stage->go_on_from(read_checkpoint(context.resume_folder, options.shape));
+    stage->go_on_from(read_checkpoint(context, options));
   }
   if (context.makes_checkpoints) {
     stage->reserve_save();
@@ -399,16 +422,23 @@ void LmTrain::enqueue_save(DeviceStream stream) {
     reserve_save();
   }
   save_ = trainer_->enqueue_snapshot(stream);
+  is_saving_ = true;
 }
 
 std::optional<CheckpointPart> LmTrain::next_save() {
-  if (!save_) {
+  if (!std::exchange(is_saving_, false)) {
     return std::nullopt;
   }
   // Let go of when it is written, so that the next one has its memory.
-  return [save = std::move(save_), decoder = decoder_](const std::string& folder) mutable {
+  return [save = std::move(save_), decoder = decoder_, accumulate = options_.accumulate](
+             const std::string& folder) mutable {
     const std::shared_ptr<PendingSnapshot> pending = std::move(save);
-    write_checkpoint(pending->wait(), decoder ? decoder->model() : "", folder);
+    if (!pending) {
+      throw std::runtime_error("its memory still holds the checkpoint before");
+    }
+    TrainingSnapshot snapshot = pending->wait();
+    snapshot.accumulate = accumulate;
+    write_checkpoint(snapshot, decoder ? decoder->model() : "", folder);
   };
 }
 

@@ -129,12 +129,13 @@ class LmTrain final : public DeviceStage {
   TrainingTotals newest_;                  // that came back
   std::exception_ptr failure_;             // after which nothing is taken
   bool can_save_ = false;                  // memory has been reserved
-  std::shared_ptr<PendingSnapshot> save_;  // that was not taken yet
+  bool is_saving_ = false;                 // what writes it was not taken yet
+  std::shared_ptr<PendingSnapshot> save_;  // null where the memory for it was in use
 };
 
 // The stage with what the configuration holds out, going on from the checkpoint if there is one.
 // Throws ConfigError, and std::runtime_error for a checkpoint that cannot be read or is of another
-// model.
+// model, accumulate or batch.
 std::unique_ptr<DeviceStage> make_lm_train(const LmTrainOptions& options,
                                            std::unique_ptr<TransformerTrainer> trainer,
                                            const StageConfig& config,

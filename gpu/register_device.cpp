@@ -54,6 +54,10 @@ std::string resume_folder(const BuildContext& context) {
   return context.resume == nullptr ? "" : context.resume->folder + "/" + context.own_row.name;
 }
 
+std::int64_t first_batch(const BuildContext& context) {
+  return context.resume == nullptr ? 0 : context.resume->position.next_batch;
+}
+
 // As gpu::open_device, but a stage that has nothing for CUDA is not brought there unasked.
 gpu::ChosenDevice open_device(const gpu::DeviceStageType& type, const gpu::DeviceChoice& choice) {
   if (choice.kind == gpu::DeviceChoice::Kind::kAuto && !type.on_cuda &&
@@ -133,7 +137,8 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
                                                 context.read_batches,
                                                 figures_receiver(context),
                                                 resume_folder(context),
-                                                context.makes_checkpoints};
+                                                context.makes_checkpoints,
+                                                first_batch(context)};
     return make_stage(type, config, stage_context, device.backend());
   };
   if (config.boolean("profile")) {

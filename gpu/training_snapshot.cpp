@@ -1,5 +1,6 @@
 #include "gpu/training_snapshot.h"
 
+#include <algorithm>
 #include <charconv>
 #include <stdexcept>
 
@@ -15,6 +16,7 @@ constexpr const char* kGradient = "gradient.";
 constexpr const char* kGradientScored = "gradient_scored";
 constexpr const char* kNumBatches = "num_batches";
 constexpr const char* kNumTokens = "num_tokens";
+constexpr const char* kAccumulate = "accumulate";
 
 std::int64_t read_count(const std::string& path,
                         const SafetensorsReader& file,
@@ -27,6 +29,10 @@ std::int64_t read_count(const std::string& path,
                              "; it is no state of the optimiser of lm_train");
   }
   return count;
+}
+
+bool is_negative(float element) {
+  return element < 0;
 }
 
 }  // namespace
@@ -43,7 +49,8 @@ void write_optimizer_state(const TrainingSnapshot& snapshot, const std::string& 
                     tensors,
                     {{kGradientScored, std::to_string(snapshot.gradient_scored)},
                      {kNumBatches, std::to_string(snapshot.num_batches)},
-                     {kNumTokens, std::to_string(snapshot.num_tokens)}});
+                     {kNumTokens, std::to_string(snapshot.num_tokens)},
+                     {kAccumulate, std::to_string(snapshot.accumulate)}});
 }
 
 void read_optimizer_state(const std::string& path, TrainingSnapshot& snapshot) {
@@ -52,8 +59,12 @@ void read_optimizer_state(const std::string& path, TrainingSnapshot& snapshot) {
   snapshot.gradient_scored = read_count(path, file, kGradientScored);
   snapshot.num_batches = read_count(path, file, kNumBatches);
   snapshot.num_tokens = read_count(path, file, kNumTokens);
+  snapshot.accumulate = read_count(path, file, kAccumulate);
   snapshot.first_moment = read_tensors(layout, kFirstMoment, file);
   snapshot.second_moment = read_tensors(layout, kSecondMoment, file);
+  if (std::any_of(snapshot.second_moment.begin(), snapshot.second_moment.end(), is_negative)) {
+    throw std::runtime_error("'" + path + "': a second moment, the mean of a square, is negative");
+  }
   snapshot.gradient.assign(snapshot.first_moment.size(), 0.0F);
   if (snapshot.gradient_scored > 0) {
     snapshot.gradient = read_tensors(layout, kGradient, file);

@@ -19,6 +19,7 @@ struct TrainingSnapshot {
   std::int64_t num_batches = 0;      // since training began, as are these
   std::int64_t num_tokens = 0;
   std::int64_t bad_batch = -1;  // as in TrainingTotals: behind it there is nothing to go on from
+  std::int64_t accumulate = 1;  // batches of a step; of LmTrain: trainers do not know it
 };
 
 // A snapshot that is on its way to the host. Owns all that it needs: any thread may use it, and
@@ -35,8 +36,8 @@ class PendingSnapshot {
 };
 
 // Writes all but the parameters as a safetensors file: first_moment.NAME, second_moment.NAME and,
-// between steps, gradient.NAME of every tensor in F32; gradient_scored, num_batches and num_tokens
-// in the metadata. Throws FileError.
+// between steps, gradient.NAME of every tensor in F32; gradient_scored, num_batches, num_tokens and
+// accumulate in the metadata. Throws FileError.
 void write_optimizer_state(const TrainingSnapshot& snapshot, const std::string& path);
 
 // Reads it into a snapshot whose shape is known. Throws std::runtime_error naming the file and what

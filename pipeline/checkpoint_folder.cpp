@@ -11,6 +11,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "pipeline/checkpoint_files.h"
 #include "pipeline/errors.h"
 
 namespace penstock {
@@ -66,12 +67,19 @@ ResumePoint read_checkpoint(const std::string& path) {
   if (!file) {
     throw FileError("'" + path + "' is no checkpoint: cannot read '" + position_path + "'");
   }
+  const std::string unusable = "the checkpoint '" + path + "' cannot be used: ";
+  ResumePoint point{{}, path};
   try {
-    return {parse_stream_position(json), path};
+    point.position = parse_stream_position(json);
   } catch (const std::exception& error) {
-    throw FileError("the checkpoint '" + path + "' cannot be used: its " + kPositionFile + ": " +
-                    error.what());
+    throw FileError(unusable + "its " + kPositionFile + ": " + error.what());
   }
+  try {
+    check_checkpoint_files(path);
+  } catch (const FileError& error) {
+    throw FileError(unusable + error.what());
+  }
+  return point;
 }
 
 FoundCheckpoint latest_checkpoint(const std::string& folder) {

@@ -9,8 +9,9 @@
 
 namespace penstock {
 
-// A checkpoint is a folder with the file position.json and a subfolder for each sink that has a
-// state. It has its name only when it is whole and on disk.
+// A checkpoint is a folder with the file position.json, a subfolder for each sink that has a state,
+// and files.json, a checksum of each of these files. It has its name only when it is whole and on
+// disk.
 
 // "batch-000000001000", the name of the checkpoint behind the first `next_batch` batches.
 std::string checkpoint_name(std::int64_t next_batch);
@@ -19,14 +20,14 @@ std::string checkpoint_name(std::int64_t next_batch);
 // first. Throws FileError where the folder cannot be read.
 std::vector<std::pair<std::int64_t, std::string>> list_checkpoints(const std::string& folder);
 
-// Throws FileError, which says what is wrong with the checkpoint.
+// Reads and checks every file of it. Throws FileError, which says what is wrong with it.
 ResumePoint read_checkpoint(const std::string& path);
 
 struct FoundCheckpoint {
   ResumePoint point;
   std::vector<std::string> warnings;  // of later checkpoints that are damaged, a sentence each
 };
-// The last checkpoint of a folder that can be read. Throws FileError where there is none.
+// The last checkpoint of a folder that is not damaged. Throws FileError where there is none.
 FoundCheckpoint latest_checkpoint(const std::string& folder);
 // The checkpoint `path`, or the last one in it.
 FoundCheckpoint find_checkpoint(const std::string& path);

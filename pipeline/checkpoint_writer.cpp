@@ -5,12 +5,14 @@
 #include <filesystem>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "pipeline/atomic_file.h"
+#include "pipeline/checkpoint_files.h"
 #include "pipeline/checkpoint_folder.h"
 #include "pipeline/errors.h"
 
@@ -59,20 +61,49 @@ void remove_partial(const std::string& folder) {
   }
 }
 
-void check_free_of_later(const std::string& folder, std::int64_t next_batch) {
-  const auto checkpoints = list_checkpoints(folder);
-  if (checkpoints.empty() || checkpoints.back().first <= next_batch) {
-    return;
+bool is_damaged(const std::string& path) {
+  try {
+    read_checkpoint(path);
+    return false;
+  } catch (const FileError&) {
+    return true;
   }
-  const std::string& last = checkpoints.back().second;
-  throw FileError(next_batch == 0
-                      ? "the folder of checkpoints '" + folder +
-                            "' holds those of an earlier run, the last one " + last +
-                            ": go on with it (--resume latest), or name another folder"
-                      : "the folder of checkpoints '" + folder + "' holds " + last +
-                            ", which is behind batch " + std::to_string(next_batch) +
-                            ", with which the run is to go on: take the last one (--resume "
-                            "latest), or name another folder");
+}
+
+// Throws FileError for one that can be used. Returns the paths of those that cannot.
+std::vector<std::string> damaged_later(const std::string& folder, std::int64_t next_batch) {
+  std::vector<std::string> damaged;
+  for (const auto& [behind, name] : list_checkpoints(folder)) {
+    if (behind <= next_batch) {
+      continue;
+    }
+    const std::string path = folder + "/" + name;
+    if (!is_damaged(path)) {
+      throw FileError("the folder of checkpoints '" + folder + "' holds " + name +
+                      ", which is behind batch " + std::to_string(next_batch) +
+                      ", with which the run is to go on: take the last one (--resume latest), or "
+                      "name another folder");
+    }
+    damaged.push_back(path);
+  }
+  return damaged;
+}
+
+void check_holds_none(const std::string& folder) {
+  const auto checkpoints = list_checkpoints(folder);
+  if (!checkpoints.empty()) {
+    throw FileError("the folder of checkpoints '" + folder +
+                    "' holds those of an earlier run, the last one " + checkpoints.back().second +
+                    ": go on with it (--resume latest), or name another folder");
+  }
+}
+
+// So that the run can make one of the same name. Returns the new path.
+std::string set_aside(const std::string& damaged) {
+  std::string path = damaged + ".damaged";
+  fs::remove_all(path);  // set aside before
+  fs::rename(damaged, path);
+  return path;
 }
 
 }  // namespace
@@ -105,8 +136,14 @@ class CheckpointWriter::Lock {
 
 CheckpointWriter::CheckpointWriter(Options options)
     : options_(std::move(options)), lock_(std::make_unique<const Lock>(options_.folder)) {
-  check_free_of_later(options_.folder, options_.next_batch);
+  if (options_.next_batch == 0) {
+    check_holds_none(options_.folder);
+  }
+  const std::vector<std::string> damaged = damaged_later(options_.folder, options_.next_batch);
   try {
+    for (const std::string& path : damaged) {
+      tell("the checkpoint '" + path + "' cannot be used; it is now '" + set_aside(path) + "'");
+    }
     remove_partial(options_.folder);
   } catch (const fs::filesystem_error& error) {
     fail(options_.folder, error.code().message());
@@ -167,7 +204,7 @@ CheckpointCounts CheckpointWriter::counts() const {
 }
 
 void CheckpointWriter::run() {
-  while (const std::optional<PendingCheckpoint::Content> content = next_ready()) {
+  while (std::optional<PendingCheckpoint::Content> content = next_ready()) {
     const std::int64_t next_batch = content->position.next_batch;
     const std::string path = options_.folder + "/" + checkpoint_name(next_batch);
     std::string error;
@@ -179,6 +216,9 @@ void CheckpointWriter::run() {
       std::error_code ignored;
       fs::remove_all(path + std::string(kPartialSuffix), ignored);
     }
+    // A part may hold the memory that the sink needs for the next one, and was not called where it
+    // did not come to that.
+    content.reset();
     count(path, error);
     remove_old();
   }
@@ -191,8 +231,8 @@ std::optional<PendingCheckpoint::Content> CheckpointWriter::next_ready() {
 }
 
 void CheckpointWriter::count(const std::string& path, const std::string& error) {
-  if (!error.empty() && options_.on_error) {
-    options_.on_error(error);
+  if (!error.empty()) {
+    tell(error);
   }
   const std::lock_guard lock(mutex_);
   under_way_ = false;
@@ -217,6 +257,7 @@ void CheckpointWriter::write(const PendingCheckpoint::Content& content,
   AtomicFile position((partial / "position.json").string());
   position.write(to_json(content.position));
   position.commit();
+  write_checkpoint_files(partial.string());
   sync_tree(partial);
   fs::rename(partial, path);
   sync(options_.folder);
@@ -230,9 +271,13 @@ void CheckpointWriter::remove_old() const {
       remove_checkpoint(fs::path(options_.folder) / checkpoints[i].second);
     }
   } catch (const std::exception& error) {
-    if (options_.on_error) {
-      options_.on_error(std::string("old checkpoints could not be removed: ") + error.what());
-    }
+    tell(std::string("old checkpoints could not be removed: ") + error.what());
+  }
+}
+
+void CheckpointWriter::tell(const std::string& problem) const {
+  if (options_.on_problem) {
+    options_.on_problem(problem);
   }
 }
 

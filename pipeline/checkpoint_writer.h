@@ -26,13 +26,14 @@ class CheckpointWriter final : public CheckpointSchedule {
     std::int64_t keep = 1;   // of the checkpoints in the folder
     // How many batches there are before the run; none but where it goes on from a checkpoint.
     std::int64_t next_batch = 0;
-    // Called by the writing thread, with a sentence, when a checkpoint could not be written or an
-    // old one could not be removed.
-    std::function<void(const std::string&)> on_error;
+    // Called with a sentence: by the constructor for each damaged checkpoint that it sets aside, by
+    // the writing thread when a checkpoint could not be written or an old one not be removed.
+    std::function<void(const std::string&)> on_problem;
   };
 
   // Throws FileError where the folder cannot be used, where another run uses it, and where it holds
-  // a checkpoint behind next_batch: that of another run, which would be taken for this one's.
+  // a checkpoint behind next_batch: that of another run, which would be taken for this one's. Where
+  // a run goes on, one behind next_batch that is damaged gets ".damaged" behind its name instead.
   explicit CheckpointWriter(Options options);
   ~CheckpointWriter() override;
 
@@ -53,6 +54,7 @@ class CheckpointWriter final : public CheckpointSchedule {
   // `error` is empty where there is none.
   void count(const std::string& path, const std::string& error);
   void remove_old() const;
+  void tell(const std::string& problem) const;
 
   const Options options_;
   const std::unique_ptr<const Lock> lock_;

@@ -19,6 +19,7 @@
 namespace penstock {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 // `penstock run` in processes of their own, which read JSON lines from standard input.
@@ -100,36 +101,111 @@ TEST_F(ResumedRunTest, AfterAKillGivesWhatTheWholeRunGives) {
   EXPECT_GE(summary.at("checkpoints").at("written"), 1);
 }
 
-TEST_F(ResumedRunTest, TrainsAsIfNothingHadHappened) {
-  text_.resize(text_.find('\n', text_.size() / 100) + 1);
-  std::ofstream(folder_.path("config.yaml"))
-      << "checkpoint_folder: " << checkpoints()
-      << "\n"
-         "checkpoint_every: 3\n"
-         "pipeline:\n"
-         "  - read: {paths: '-'}\n"
-         "  - parse\n"
-         "  - tokenize_bytes\n"
-         "  - pack: {batch_size: 4, sequence_length: 64, shifted_targets: true}\n"
-         "  - device: {kind: cpu, stage: lm_train, width: 8, layers: 1, heads: 1, accumulate: 2,"
-         " report_every: 1}\n";
-  const auto history = [&](const std::string& name, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {"--run-folder", folder_.path(name)};
+TEST_F(ResumedRunTest, PassesOverADamagedCheckpoint) {
+  const Finished whole = run({});
+  ASSERT_EQ(whole.status, 0) << whole.errors;
+  const auto made = list_checkpoints(checkpoints());
+  ASSERT_FALSE(made.empty());
+  for (std::size_t i = 1; i < made.size(); ++i) {
+    std::filesystem::remove_all(checkpoints() + "/" + made[i].second);
+  }
+  const std::int64_t next_batch = made.front().first;
+  const std::string damaged = checkpoints() + "/" + checkpoint_name(next_batch + 3);
+  std::filesystem::copy(
+      checkpoints() + "/" + made.front().second, damaged, std::filesystem::copy_options::recursive);
+  std::filesystem::resize_file(damaged + "/device/checksum.json", 3);
+
+  const Finished resumed = run({"--resume", "latest", "--set", "checkpoint_keep=1000"});
+  ASSERT_EQ(resumed.status, 0) << resumed.errors;
+  EXPECT_THAT(resumed.errors,
+              AllOf(HasSubstr("warning: the checkpoint '" + damaged + "' cannot be used: '" +
+                              damaged + "/device/checksum.json' is damaged"),
+                    HasSubstr("it is now '" + damaged + ".damaged'")));
+  const auto summary = nlohmann::json::parse(resumed.output);
+  EXPECT_EQ(summary.at("resumed").at("next_batch"), next_batch);
+  EXPECT_EQ(summary.at("sinks"), nlohmann::json::parse(whole.output).at("sinks"));
+  EXPECT_EQ(read_checkpoint(damaged).position.next_batch, next_batch + 3);  // a new one
+}
+
+// Trains on few batches in a process of its own, and reads back what its run folder tells.
+class ResumedTrainingTest : public ResumedRunTest {
+ protected:
+  void SetUp() override {
+    ResumedRunTest::SetUp();
+    text_.resize(text_.find('\n', text_.size() / 100) + 1);
+    std::ofstream(folder_.path("config.yaml"))
+        << "checkpoint_folder: " << checkpoints()
+        << "\n"
+           "checkpoint_every: 3\n"
+           "checkpoint_keep: 1000\n"
+           "pipeline:\n"
+           "  - read: {paths: '-'}\n"
+           "  - parse\n"
+           "  - tokenize_bytes\n"
+           "  - pack: {batch_size: 4, sequence_length: 64, shifted_targets: true}\n"
+           "  - device: {kind: cpu, stage: lm_train, width: 8, layers: 1, heads: 1, accumulate: 2,"
+           " report_every: 1}\n";
+  }
+
+  std::vector<nlohmann::json> history(const std::string& run_folder,
+                                      const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments = {"--run-folder", folder_.path(run_folder)};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Finished finished = run(arguments);
     EXPECT_EQ(finished.status, 0) << finished.errors;
     std::vector<nlohmann::json> rows;
     for (const auto& row :
-         nlohmann::json::parse(std::ifstream(folder_.path(name) + "/metrics_history.json"))) {
+         nlohmann::json::parse(std::ifstream(folder_.path(run_folder) + "/metrics_history.json"))) {
       rows.push_back({row.at("step"), row.at("tokens"), row.at("loss"), row.at("learning_rate")});
     }
     return rows;
-  };
+  }
+
+  // Of one that is there.
+  std::string checkpoint(std::size_t number) const {
+    return checkpoints() + "/" + list_checkpoints(checkpoints()).at(number).second;
+  }
+};
+
+TEST_F(ResumedTrainingTest, TrainsAsIfNothingHadHappened) {
   const auto whole = history("whole", {"--set", "checkpoint_folder=none"});
   EXPECT_GT(whole.size(), 10U);
   EXPECT_EQ(history("resumed", {}), whole);
-  const auto checkpoint = list_checkpoints(checkpoints()).front().second;
-  EXPECT_EQ(history("resumed", {"--resume", checkpoints() + "/" + checkpoint}), whole);
+  EXPECT_EQ(history("resumed", {"--resume", checkpoint(0)}), whole);
+}
+
+// The first row behind an odd batch covers one batch instead of two.
+TEST_F(ResumedTrainingTest, ReportsOnTheSameBatches) {
+  const std::vector<std::string> every_second = {"--set", "device.report_every=2"};
+  const auto whole = history("whole", every_second);
+  ASSERT_EQ(latest_checkpoint(checkpoints()).warnings.size(), 0U);
+  const auto [next_batch, name] = list_checkpoints(checkpoints()).front();
+  ASSERT_EQ(next_batch % 2, 1);
+  const std::int64_t row = next_batch / 2;
+  const auto resumed = history("whole",
+                               {"--set",
+                                "device.report_every=2",
+                                "--set",
+                                "checkpoint_folder=" + folder_.path("others"),
+                                "--resume",
+                                checkpoints() + "/" + name});
+  ASSERT_EQ(resumed.size(), whole.size());
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_EQ(resumed[i][0], whole[i][0]) << i;
+    EXPECT_EQ(resumed[i][1], whole[i][1]) << i;
+    EXPECT_TRUE(static_cast<std::int64_t>(i) == row || resumed[i] == whole[i]) << i;
+  }
+}
+
+TEST_F(ResumedTrainingTest, RefusesAnotherTraining) {
+  ASSERT_EQ(run({}).status, 0);
+  const auto error_of = [&](const std::string& set) {
+    const Finished finished = start({"--resume", "latest", "--set", set}).wait();
+    EXPECT_EQ(finished.status, 2) << finished.errors;
+    return finished.errors;
+  };
+  EXPECT_THAT(error_of("device.heads=4"), HasSubstr("heads was 1 and is 4 now"));
+  EXPECT_THAT(error_of("device.accumulate=4"), HasSubstr("accumulate was 2 and is 4 now"));
 }
 
 TEST_F(ResumedRunTest, NamesTheLastCheckpointWhereItFails) {

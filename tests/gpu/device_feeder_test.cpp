@@ -267,6 +267,22 @@ TEST(DeviceFeeder, PassesOnEveryReportInOrder) {
   EXPECT_THAT(reported, ElementsAre(3, 6, 9, 12));
 }
 
+// As the run that is gone on with would have.
+TEST(DeviceFeeder, ReportsBehindTheSameBatchesOfTheStreamWhereverTheRunBegins) {
+  StageMetrics metrics("device", 1);
+  Completions completions;
+  std::vector<std::int64_t> reported;
+  DeviceFeeder::Setup setup = setup_of([] { return std::make_unique<LateReports>(); });
+  setup.report_every = 3;
+  setup.on_report = [&](const Report& report) { reported.push_back(report.num_batches); };
+  DeviceFeeder feeder(std::move(setup), metrics);
+  for (int i = 4; i < 12; ++i) {
+    feeder.consume(make_batch(i), completions.next());
+  }
+  feeder.finish();
+  EXPECT_THAT(reported, ElementsAre(2, 5, 8));  // batches of its own: 5, 8 and 11
+}
+
 // Tells what it was asked.
 class RecordedProfiler final : public DeviceProfiler {
  public:

@@ -21,7 +21,10 @@
 #include "gpu/register_device.h"
 #include "gpu/transformer.h"
 #include "gpu/transformer_weights.h"
+#include "pipeline/checkpoint_folder.h"
+#include "pipeline/checkpoint_writer.h"
 #include "pipeline/config.h"
+#include "pipeline/continued_path.h"
 #include "pipeline/errors.h"
 #include "pipeline/figures.h"
 #include "pipeline/pipeline.h"
@@ -162,6 +165,31 @@ TEST_F(HeldOutTest, LeavesItToTheLossToSayThatItIsNotFinite) {
   } catch (const std::exception& error) {
     EXPECT_THAT(full_message(error), HasSubstr("the loss is not finite at step 1, batch 0"));
   }
+}
+
+TEST_F(HeldOutTest, KeepsTheSamplesOfTheRunThatItGoesOnFrom) {
+  const std::string options = "sample_every: 3, samples: '" + samples_ + "'";
+  const std::string checkpoints = folder_.path("checkpoints");
+  CheckpointWriter::Options every_fourth;
+  every_fourth.folder = checkpoints;
+  every_fourth.every = 4;
+  {
+    Pipeline pipeline(config(options), *registry_);
+    pipeline.set_checkpoints(std::make_shared<CheckpointWriter>(every_fourth));
+    pipeline.run();
+  }
+  const std::vector<json> samples = lines(samples_);
+  const ResumePoint point = latest_checkpoint(checkpoints).point;
+  std::vector<json> expected;
+  for (const json& sample : samples) {
+    if (sample["step"] > point.position.next_batch) {
+      expected.push_back(sample);
+    }
+  }
+  Pipeline(config(options), *registry_, point).run();
+  EXPECT_EQ(lines(samples_), samples);
+  EXPECT_FALSE(expected.empty());
+  EXPECT_EQ(lines(continued_path(samples_, point.position.next_batch)), expected);
 }
 
 TEST_F(HeldOutTest, TellsThoseWhoListenToTheRunOfSamples) {

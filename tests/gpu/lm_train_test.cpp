@@ -57,11 +57,13 @@ std::unique_ptr<DeviceStage> make_stage(const Values& values,
                                         const BatchShape& shape = kShape,
                                         int threads = 1,
                                         std::int64_t vocabulary = kVocabulary,
-                                        const std::string& resume_folder = "") {
+                                        const std::string& resume_folder = "",
+                                        std::int64_t first_batch = 0) {
   const StreamInfo stream = stream_of_vocabulary(vocabulary);
   FileClaims files;
-  return make_host_lm_train(device_stage_config(lm_train_options(), values),
-                            {shape, stream, files, 5, threads, nullptr, {}, {}, resume_folder});
+  return make_host_lm_train(
+      device_stage_config(lm_train_options(), values),
+      {shape, stream, files, 5, threads, nullptr, {}, {}, resume_folder, false, first_batch});
 }
 
 std::vector<Report> reports_of(DeviceStage& stage,
@@ -224,17 +226,50 @@ TEST(LmTrain, GoesOnFromACheckpoint) {
     (*save)(folder.path());
     EXPECT_FALSE(begun->next_save());
   }
-  const auto resumed = make_stage(values, kShape, 1, kVocabulary, folder.path());
+  const auto resumed = make_stage(values, kShape, 1, kVocabulary, folder.path(), 3);
   const std::vector<double> rest = losses_of(*resumed, {batches.begin() + 3, batches.end()});
   EXPECT_EQ(rest, std::vector<double>(losses.begin() + 3, losses.end()));
-  EXPECT_THAT(
-      error_of([&] {
-        make_stage(
-            with(values, {{"layers", std::int64_t{3}}}), kShape, 1, kVocabulary, folder.path());
-      }),
-      AllOf(HasSubstr("model.safetensors"), HasSubstr("other sizes")));
+  const auto error = [&](const Values& more, std::int64_t first_batch) {
+    return error_of([&] {
+      make_stage(with(values, more), kShape, 1, kVocabulary, folder.path(), first_batch);
+    });
+  };
+  EXPECT_EQ(error({{"heads", std::int64_t{4}}, {"layers", std::int64_t{3}}}, 3),
+            "the training would not be the same: layers was 2 and is 3 now, heads was 2 and is 4 "
+            "now");
+  EXPECT_EQ(error({{"accumulate", std::int64_t{4}}}, 3),
+            "the training would not be the same: accumulate was 2 and is 4 now");
+  EXPECT_THAT(error({}, 4),
+              HasSubstr("optimizer.safetensors' is the state behind batch 2, and the run goes on "
+                        "with batch 4"));
   EXPECT_THAT(error_of([&] { make_stage(values, kShape, 1, kVocabulary, folder.path("missing")); }),
               HasSubstr("missing/model.safetensors"));
+}
+
+// Its memory for a snapshot is always in use.
+class BusyTrainer final : public TransformerTrainer {
+ public:
+  void train(const DeviceBatch&, const std::optional<AdamWStep>&, DeviceStream) override {}
+  void evaluate(const DeviceBatch&, DeviceStream) override {}
+  void enqueue_totals(DeviceStream) override {}
+  std::optional<TrainingTotals> next_totals() override { return std::nullopt; }
+  void wait_for_totals() override {}
+  std::vector<float> read_parameters() override { return {}; }
+  void load(const TrainingSnapshot&) override {}
+  void reserve_snapshot() override {}
+  std::unique_ptr<PendingSnapshot> enqueue_snapshot(DeviceStream) override { return nullptr; }
+  std::unique_ptr<Generator> make_generator(const GeneratorOptions&) override { return nullptr; }
+  std::optional<std::int64_t> memory_bytes() const override { return std::nullopt; }
+};
+
+// Else the checkpoint would be under way for ever, and every later one be left out.
+TEST(LmTrain, SaysThatItCannotSave) {
+  LmTrain stage({}, std::make_unique<BusyTrainer>());
+  stage.enqueue_save({});
+  const std::optional<CheckpointPart> save = stage.next_save();
+  ASSERT_TRUE(save);
+  EXPECT_EQ(error_of([&] { (*save)(""); }), "its memory still holds the checkpoint before");
+  EXPECT_FALSE(stage.next_save());
 }
 
 TEST(LmTrain, RefusesTokensOfAnotherTokenizer) {

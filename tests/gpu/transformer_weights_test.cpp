@@ -251,6 +251,11 @@ TEST_F(TransformerWeightsFile, IsNoStateOfTheOptimiser) {
   snapshot.shape = kShape;
   EXPECT_THAT(error_of([&] { read_optimizer_state(path_, snapshot); }),
               HasSubstr("no state of the optimiser of lm_train"));
+  snapshot.first_moment = snapshot.second_moment = parameters_;
+  snapshot.second_moment[5] = -1e-9F;
+  write_optimizer_state(snapshot, path_);
+  EXPECT_THAT(error_of([&] { read_optimizer_state(path_, snapshot); }),
+              HasSubstr("a second moment, the mean of a square, is negative"));
 }
 
 }  // namespace

@@ -23,6 +23,7 @@
 namespace penstock {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -34,7 +35,7 @@ class CheckpointWriterTest : public ::testing::Test {
     options.folder = folder();
     options.every = every;
     options.keep = keep;
-    options.on_error = [this](const std::string& error) { errors_.push_back(error); };
+    options.on_problem = [this](const std::string& problem) { problems_.push_back(problem); };
     return options;
   }
 
@@ -80,7 +81,7 @@ class CheckpointWriterTest : public ::testing::Test {
   }
 
   TemporaryFolder folder_;
-  std::vector<std::string> errors_;  // of the writing thread, until it has ended
+  std::vector<std::string> problems_;  // the writing thread's until it has ended
 };
 
 TEST_F(CheckpointWriterTest, WritesThePositionAndWhatSinksAdd) {
@@ -92,7 +93,7 @@ TEST_F(CheckpointWriterTest, WritesThePositionAndWhatSinksAdd) {
   const ResumePoint point = read_checkpoint(writer.counts().last);
   EXPECT_EQ(point.position.next_batch, 10);
   EXPECT_TRUE(std::filesystem::exists(point.folder + "/device/weights"));
-  EXPECT_THAT(errors_, IsEmpty());
+  EXPECT_THAT(problems_, IsEmpty());
 }
 
 TEST_F(CheckpointWriterTest, KeepsTheLastOnes) {
@@ -144,10 +145,22 @@ TEST_F(CheckpointWriterTest, GoesOnWhenOneCannotBeWritten) {
   writer.finish();
   EXPECT_THAT(names(), ElementsAre("batch-000000000004"));
   EXPECT_EQ(writer.counts().failed, 2);
-  ASSERT_EQ(errors_.size(), 2u);
-  EXPECT_EQ(errors_[0], "the checkpoint behind batch 1 could not be written: out of luck");
-  EXPECT_THAT(errors_[1], HasSubstr("position.json': File too large"));
+  ASSERT_EQ(problems_.size(), 2u);
+  EXPECT_EQ(problems_[0], "the checkpoint behind batch 1 could not be written: out of luck");
+  EXPECT_THAT(problems_[1], HasSubstr("position.json': File too large"));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder()), {}), 2);  // and .lock
+}
+
+// The next one is not due before what the sink has given is destroyed.
+TEST_F(CheckpointWriterTest, LetsGoOfWhatItCouldNotWriteBeforeTheNextIsDue) {
+  CheckpointWriter writer(options(1, 9));
+  std::ofstream(folder() + "/batch-000000000001.partial") << "in the way of the folder";
+  std::promise<bool> was_due;
+  std::shared_ptr<void> state(nullptr, [&](void*) { was_due.set_value(writer.is_due(1)); });
+  make(writer, 0, [state = std::move(state)](const std::string&) {});
+  EXPECT_EQ(writer.counts().failed, 1);
+  EXPECT_FALSE(was_due.get_future().get());
+  make(writer, 1);
 }
 
 TEST_F(CheckpointWriterTest, IgnoresWhatKilledRunsHaveLeft) {
@@ -175,6 +188,72 @@ TEST_F(CheckpointWriterTest, PassesOverADamagedOneAndSaysSo) {
   EXPECT_THAT(error_of([&] { find_checkpoint(last); }), HasSubstr("it is damaged"));
   EXPECT_THAT(error_of([&] { find_checkpoint(folder_.path("nowhere")); }),
               HasSubstr("No such file or directory"));
+}
+
+TEST_F(CheckpointWriterTest, NoticesDamageToWhatSinksAdd) {
+  const auto write_weights = [](const std::string& folder) {
+    std::ofstream(folder + "/weights") << "0123456789";
+  };
+  {
+    CheckpointWriter writer(options(1, 9));
+    make(writer, 0, write_weights);
+    make(writer, 1, write_weights);
+  }
+  const std::string last = folder() + "/batch-000000000002";
+  const std::string weights = last + "/device/weights";
+  const auto expect_passed_over = [&](const std::string& reason) {
+    const FoundCheckpoint found = find_checkpoint(folder());
+    EXPECT_EQ(found.point.position.next_batch, 1);
+    EXPECT_THAT(
+        found.warnings,
+        ElementsAre(AllOf(HasSubstr("'" + last + "' cannot be used: "), HasSubstr(reason))));
+  };
+  EXPECT_EQ(find_checkpoint(folder()).point.position.next_batch, 2);
+  std::ofstream(last + "/notes") << "added by hand";
+  EXPECT_EQ(find_checkpoint(folder()).point.position.next_batch, 2);
+  std::ofstream(weights) << "0123456798";
+  expect_passed_over("device/weights' is damaged: its checksum is another one");
+  std::filesystem::resize_file(weights, 9);
+  expect_passed_over("device/weights' is damaged: it has 9 bytes, and had 10");
+  std::filesystem::remove(weights);
+  expect_passed_over("device/weights': No such file");
+  std::filesystem::resize_file(last + "/files.json", 20);
+  expect_passed_over("files.json' is damaged");
+  std::filesystem::remove(last + "/files.json");
+  expect_passed_over("files.json': No such file");
+}
+
+TEST_F(CheckpointWriterTest, SetsDamagedOnesAsideThatARunGoesOnBefore) {
+  CheckpointWriter::Options from_first = options(1, 9);
+  from_first.next_batch = 1;
+  for (int time = 0; time < 2; ++time) {  // the second time there is one of before
+    if (time == 0) {
+      CheckpointWriter writer(options(1, 9));
+      make(writer, 0);
+      make(writer, 1);
+    }
+    const std::string last = folder() + "/batch-000000000002";
+    std::filesystem::resize_file(last + "/position.json", 20);
+    problems_.clear();
+    CheckpointWriter writer(from_first);
+    EXPECT_THAT(problems_,
+                ElementsAre("the checkpoint '" + last + "' cannot be used; it is now '" + last +
+                            ".damaged'"));
+    EXPECT_THAT(names(), ElementsAre("batch-000000000001"));
+    make(writer, 1);
+    EXPECT_EQ(latest_checkpoint(folder()).point.position.next_batch, 2);
+  }
+}
+
+TEST_F(CheckpointWriterTest, LeavesAnEarlierRunsAloneEvenWhereTheyAreDamaged) {
+  {
+    CheckpointWriter writer(options(1, 9));
+    make(writer, 0);
+  }
+  std::filesystem::resize_file(folder() + "/batch-000000000001/position.json", 20);
+  EXPECT_THAT(error_of([&] { CheckpointWriter another(options(1, 9)); }),
+              HasSubstr("holds those of an earlier run"));
+  EXPECT_THAT(names(), ElementsAre("batch-000000000001"));
 }
 
 TEST_F(CheckpointWriterTest, KeepsOtherRunsOutOfTheFolder) {
