@@ -80,18 +80,22 @@ class DoctorCommandTest : public ::testing::Test {
   TemporaryFolder folder_;
 };
 
-// A shard of which little is text, in a format that takes long to decompress.
-std::string records_with_little_text() {
+std::string letters(int number) {
   std::minstd_rand random;
-  std::string records;
-  for (int i = 0; i < 500; ++i) {
-    records += "{\"page\":\"";
-    for (int j = 0; j < 4000; ++j) {
-      records += static_cast<char>('a' + random() % 26);
-    }
-    records += "\",\"text\":\"a few words\"}\n";
+  std::string text;
+  for (int i = 0; i < number; ++i) {
+    text += i % 8 == 7 ? ' ' : static_cast<char>('a' + random() % 26);
   }
-  return testing::gzip(records);
+  return text;
+}
+
+// `number` times the same record.
+std::string records(const std::string& page, const std::string& text, int number) {
+  std::string all;
+  for (int i = 0; i < number; ++i) {
+    all += R"({"page":")" + page + R"(","text":")" + text + "\"}\n";
+  }
+  return all;
 }
 
 TEST_F(DoctorCommandTest, SaysWhatLimitsAndTouchesNoOutput) {
@@ -120,7 +124,9 @@ TEST_F(DoctorCommandTest, FindsTooFewLanes) {
   if (available_threads() < 2) {
     GTEST_SKIP() << "on one processor nothing but its time is narrow";
   }
-  std::ofstream(path("shard.jsonl.gz"), std::ios::binary) << records_with_little_text();
+  // Little text, in a format that takes long to decompress.
+  std::ofstream(path("shard.jsonl.gz"), std::ios::binary)
+      << testing::gzip(records(letters(100'000), "a few words", 20));
   write_config(
       "threads: 2\n", "paths: '" + path("shard.jsonl.gz") + "', lanes: 1", "  - discard\n");
   expect_verdict("too few lanes");
@@ -130,7 +136,14 @@ TEST_F(DoctorCommandTest, FindsAMemoryLimitThatIsTooLow) {
   if (available_threads() < 2) {
     GTEST_SKIP() << "chunks that are not in flight keep no second processor idle";
   }
-  write_config("threads: 2\nmemory_limit: 1MiB\n", kSample + ", chunk_size: 1MiB", "  - discard\n");
+  fs::create_directory(path("shards"));
+  for (const char* name :
+       {"shards/0.jsonl", "shards/1.jsonl", "shards/2.jsonl", "shards/3.jsonl"}) {
+    std::ofstream(path(name)) << records("", letters(4000), 1000);
+  }
+  write_config("threads: 2\nmemory_limit: 1MiB\n",
+               "paths: '" + path("shards") + "', chunk_size: 512KiB",
+               "  - discard\n");
   expect_verdict("memory_limit");
 }
 
