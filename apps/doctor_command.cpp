@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include <unistd.h>
 
@@ -49,15 +50,29 @@ class QuarantineStandIn {
   const std::filesystem::path path_;
 };
 
-std::vector<std::string> device_labels(const PipelineConfig& config) {
-  std::vector<std::string> labels = stage_labels(config.stages);
-  labels.erase(std::remove_if(labels.begin(),
-                              labels.end(),
-                              [](const std::string& label) {
-                                return label.substr(0, label.find('[')) != "device";
-                              }),
-               labels.end());
-  return labels;
+// Whether the stage has such an option, and it is not empty.
+bool has_text(const StageConfig& stage, const std::string& option) {
+  try {
+    return !stage.text(option).empty();
+  } catch (const std::logic_error&) {
+    return false;
+  }
+}
+
+// Overrides without which a run would replace what an earlier run wrote.
+std::vector<std::string> without_files(const PipelineConfig& config,
+                                       const std::string& quarantine) {
+  std::vector<std::string> overrides = {
+      "quarantine=" + quarantine, "checkpoint_folder=none", "run_folder="};
+  const std::vector<std::string> labels = stage_labels(config.stages);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    for (const char* option : {"reports", "samples", "save_weights"}) {
+      if (config.stages[i].stage() == "device" && has_text(config.stages[i], option)) {
+        overrides.push_back(labels[i] + '.' + option + '=');
+      }
+    }
+  }
+  return overrides;
 }
 
 // 0 where the stage has no such option.
@@ -77,12 +92,10 @@ class Doctor {
         registry_(registry),
         config_(load(options.overrides)),
         signals_([](int signal) { ::_exit(kExitSignalBase + signal); }) {
-    // Nothing that an earlier run wrote is replaced.
     std::vector<std::string> overrides = options.overrides;
-    overrides.push_back("quarantine=" + quarantine_.path());
     overrides.emplace_back("max_errors=none");
-    for (const std::string& label : device_labels(config_)) {
-      overrides.push_back(label + ".reports=");
+    for (std::string& override : without_files(config_, quarantine_.path())) {
+      overrides.push_back(std::move(override));
     }
     config_ = load(overrides);
   }

@@ -58,6 +58,7 @@ Json stages_json(const RunSummary& summary) {
   Json stages = Json::array();
   for (const StageSummary& stage : summary.stages) {
     stages.push_back({{"name", stage.name},
+                      {"plugin", stage.plugin.empty() ? Json(nullptr) : Json(stage.plugin)},
                       {"width", stage.width},
                       {"chunks", stage.chunks},
                       {"records", stage.records},

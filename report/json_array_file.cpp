@@ -9,6 +9,7 @@
 
 #include "pipeline/atomic_file.h"
 #include "pipeline/errors.h"
+#include "report/json_text.h"
 
 namespace penstock {
 namespace {
@@ -68,9 +69,31 @@ void JsonArrayFile::append(std::string_view element) {
   bytes += element;
   const auto length = static_cast<std::int64_t>(bytes.size());
   bytes += kClosing;
-  write_at(descriptor_, bytes, end_, path_);
+  try {
+    write_at(descriptor_, bytes, end_, path_);
+  } catch (const FileError&) {
+    close_again();
+    throw;
+  }
   end_ += length;
   is_empty_ = false;
+}
+
+// After a write that failed. There was room for the bracket before; if there is none now, readers
+// leave out the line that was cut off.
+void JsonArrayFile::close_again() noexcept {
+  if (::ftruncate(descriptor_, end_) == 0) {
+    try {
+      write_at(descriptor_, kClosing, end_, path_);
+    } catch (const FileError&) {
+    }
+  }
+}
+
+void JsonArrayFile::sync() {
+  if (::fdatasync(descriptor_) != 0) {
+    throw_error("sync", path_);
+  }
 }
 
 std::vector<std::string> read_json_array_lines(const std::string& path) {
@@ -100,6 +123,9 @@ std::vector<std::string> read_json_array_lines(const std::string& path) {
   }
   if (file.bad()) {
     throw_error("read", path);
+  }
+  if (!is_cut_off && !lines.empty() && !is_json(lines.back())) {
+    lines.pop_back();
   }
   return lines;
 }

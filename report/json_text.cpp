@@ -28,4 +28,8 @@ std::string json_string(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
+bool is_json(std::string_view text) {
+  return nlohmann::json::accept(text);
+}
+
 }  // namespace penstock

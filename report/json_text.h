@@ -12,4 +12,7 @@ std::string json_number(double value);
 // A string of JSON in ASCII. Bytes that are not UTF-8 become U+FFFD.
 std::string json_string(std::string_view text);
 
+// Whether the text is one value of JSON.
+bool is_json(std::string_view text);
+
 }  // namespace penstock

@@ -110,4 +110,10 @@ void RunFolderWriter::append(const RunData& added) {
   }
 }
 
+void RunFolderWriter::sync() {
+  metrics_.sync();
+  occupancy_.sync();
+  samples_.sync();
+}
+
 }  // namespace penstock

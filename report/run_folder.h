@@ -47,6 +47,9 @@ class RunFolderWriter {
   // Throws FileError.
   void append(const RunData& added);
 
+  // What was appended is on disk then. Takes as long as the disk does. Throws FileError.
+  void sync();
+
  private:
   JsonArrayFile metrics_;
   std::ofstream metrics_csv_;

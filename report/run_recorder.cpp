@@ -12,6 +12,7 @@ namespace penstock {
 namespace {
 
 constexpr std::chrono::milliseconds kPeriod{50};
+constexpr std::int64_t kSyncPeriodNs = 5'000'000'000;
 
 double end_time(const RunData& data) {
   return std::max(data.metrics.empty() ? 0 : data.metrics.back().time,
@@ -78,18 +79,10 @@ void RunRecorder::record(bool is_last) {
   const std::vector<ToldFigures> figures = inbox_->take();
   const RunData added =
       builder_.add(pipeline_.progress(), figures, device_clock_->read(), now_ns(), is_last);
-  if (added.is_empty()) {
+  if (added.is_empty() && !is_last) {
     return;
   }
-  std::string problem;
-  if (writer_) {
-    try {
-      writer_->append(added);
-    } catch (const std::exception& error) {
-      problem = "the history of the run ends early: " + full_message(error);
-      writer_.reset();
-    }
-  }
+  std::string problem = write(added, is_last);
   const std::lock_guard lock(mutex_);
   append(data_.metrics, added.metrics);
   append(data_.occupancy, added.occupancy);
@@ -97,6 +90,23 @@ void RunRecorder::record(bool is_last) {
   if (!problem.empty()) {
     problem_ = std::move(problem);
   }
+}
+
+std::string RunRecorder::write(const RunData& added, bool is_last) {
+  if (!writer_) {
+    return "";
+  }
+  try {
+    writer_->append(added);
+    if (is_last || now_ns() - synced_ns_ >= kSyncPeriodNs) {
+      writer_->sync();
+      synced_ns_ = now_ns();
+    }
+  } catch (const std::exception& error) {
+    writer_.reset();
+    return "the history of the run ends early: " + full_message(error);
+  }
+  return "";
 }
 
 }  // namespace penstock

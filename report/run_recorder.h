@@ -49,12 +49,15 @@ class RunRecorder {
 
  private:
   void record(bool is_last);
+  // Why not all was written; empty where it was.
+  std::string write(const RunData& added, bool is_last);
 
   const Pipeline& pipeline_;
   const std::shared_ptr<FiguresInbox> inbox_;
   const std::shared_ptr<DeviceClock> device_clock_;
   // Of the thread that records.
   std::optional<RunFolderWriter> writer_;
+  std::int64_t synced_ns_ = 0;
   HistoryBuilder builder_;
 
   mutable std::mutex mutex_;

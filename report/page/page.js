@@ -275,8 +275,6 @@ function addSeriesChart(chart) {
   settings.plugins.legend.labels = { boxWidth: 12, boxHeight: 2 };
   settings.plugins.legend.labels.filter = (item, data) => data.datasets[item.datasetIndex].data.length > 0;
   settings.plugins.legend.reverse = true;
-  // Points that come in later are many at last.
-  settings.plugins.decimation = { enabled: !chart.scatter, algorithm: 'min-max' };
   settings.plugins.tooltip.callbacks = {
     title: (items) => (items.length ? xText(chart, items[0].parsed.x) : ''),
     label: (item) => ' ' + item.dataset.label + ': ' + format(chart.unit, item.parsed.y),
@@ -385,12 +383,26 @@ function addNewCharts(page) {
     'This run has told nothing of: ' + missing.map((chart) => chart.title).join(', ') + '.';
 }
 
-function appendPoints(page) {
+// To the charts that were on the page already.
+function appendPoints(page, before) {
   for (const chart of page.charts) {
-    const drawn = penstockCharts[chart.id];
-    if (!drawn) continue;
-    chart.series.forEach((series, i) => drawn.data.datasets[i].data.push(...pointsOf(series)));
+    if (!before.has(chart.id)) continue;
+    const sets = penstockCharts[chart.id].data.datasets;
+    chart.series.forEach((series, i) => sets[i].data.push(...pointsOf(series)));
   }
+}
+
+function forgetAll() {
+  for (const chart of Object.values(penstockCharts)) {
+    for (const set of chart.data.datasets) set.data = [];
+  }
+  replaceChildren('samples', []);
+}
+
+// The most points (or bars of one colour) that a chart holds.
+function mostPoints() {
+  const sets = Object.values(penstockCharts).flatMap((chart) => chart.data.datasets);
+  return Math.max(...sets.map((set) => set.data.length));
 }
 
 // Few points are drawn one by one.
@@ -463,18 +475,26 @@ function updateAll() {
   }
 }
 
-function show(page, isFirst) {
+// A whole page replaces what is shown, another one is what came since. Only a whole one is thinned
+// out (kMaxPoints in page_data.cpp), so when as much again has come, a whole one is due.
+let crowdedFrom = 0;
+
+function isCrowded() {
+  return mostPoints() >= crowdedFrom;
+}
+
+function show(page, isWhole) {
   const before = new Set(Object.keys(penstockCharts));
+  if (isWhole) forgetAll();
   addNewCharts(page);
-  if (!isFirst) {
-    appendPoints({ charts: page.charts.filter((chart) => before.has(chart.id)) });
-  }
+  appendPoints(page, before);
   addSegments(page.time_line);
   fillStandings(page);
   addSamples(page.samples);
   showTexts(page);
   showCards(page);
   updateAll();
+  if (isWhole) crowdedFrom = 2 * Math.max(2000, mostPoints());
 }
 
 // ---- light and dark
@@ -515,14 +535,15 @@ function showConnectionProblem(text) {
 async function poll() {
   let goesOn = true;
   try {
-    const from = ['metrics', 'occupancy', 'samples'].map((name) => name + '=' + position[name]);
+    const isWhole = isCrowded();
+    const from = ['metrics', 'occupancy', 'samples'].map((name) => name + '=' + (isWhole ? 0 : position[name]));
     const response = await fetch('data?' + from.join('&'));
     if (!response.ok) throw new Error('the server answered ' + response.status);
     const page = await response.json();
     showConnectionProblem('');
     if (page.charts[0].x_label !== shown.charts[0].x_label) location.reload();
     position = page.position;
-    show(page, false);
+    show(page, isWhole);
     goesOn = page.live;
   } catch (error) {
     showConnectionProblem('The run cannot be reached: it has ended, or the connection is gone. What was shown last stays.');

@@ -68,14 +68,14 @@ TEST(SummaryJson, WritesEveryFigure) {
     "rates": {"tokens_per_second": 400000.0, "text_bytes_per_second": 1550000.0,
               "input_bytes_per_second": 372912.5},
     "stages": [
-      {"name": "read", "width": 1, "chunks": 13, "records": 1038, "documents": 0, "tokens": 0,
+      {"name": "read", "plugin": null, "width": 1, "chunks": 13, "records": 1038, "documents": 0, "tokens": 0,
        "bytes_in": 745825, "bytes_out": 3244520, "rejects": 1, "busy_seconds": 0.1,
        "own_thread_seconds": 0.0, "blocked_seconds": 1.5, "busy_share": 0.05, "note": ""},
-      {"name": "tokenize", "width": 2, "chunks": 13, "records": 0, "documents": 1036,
+      {"name": "tokenize", "plugin": null, "width": 2, "chunks": 13, "records": 0, "documents": 1036,
        "tokens": 800000, "bytes_in": 3100000, "bytes_out": 3200000, "rejects": 1,
        "busy_seconds": 3.6, "own_thread_seconds": 0.0, "blocked_seconds": 0.0,
        "busy_share": 0.9, "note": "fast engine: BPE"},
-      {"name": "write_npy", "width": 1, "chunks": 24, "records": 0, "documents": 0,
+      {"name": "write_npy", "plugin": null, "width": 1, "chunks": 24, "records": 0, "documents": 0,
        "tokens": 790000, "bytes_in": 0, "bytes_out": 0, "rejects": 0, "busy_seconds": 0.2,
        "own_thread_seconds": 1.75, "blocked_seconds": 0.0, "busy_share": 0.1, "note": ""}],
     "limit": {"stage": "tokenize", "reason": "its threads are busy 90 % of the time"},
@@ -97,6 +97,12 @@ TEST(SummaryJson, SaysWhatWentWrong) {
   report.error = "x.jsonl, record 3, byte 120: reason";
   EXPECT_EQ(parsed(report)["status"], "failed");
   EXPECT_EQ(parsed(report)["error"], report.error);
+}
+
+TEST(SummaryJson, NamesThePlugInOfAStage) {
+  RunReport report = sample_report();
+  report.summary.stages[1].plugin = "libmystage.so";
+  EXPECT_EQ(parsed(report)["stages"][1]["plugin"], "libmystage.so");
 }
 
 TEST(SummaryJson, ListsTheWarnings) {

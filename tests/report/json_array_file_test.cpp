@@ -56,6 +56,11 @@ TEST_F(JsonArrayFileTest, LeavesOutALastLineThatWasCutOff) {
   EXPECT_THAT(read_json_array_lines(path_), ElementsAre("{\"row\":1}"));
 }
 
+TEST_F(JsonArrayFileTest, LeavesOutALastLineThatWasCutOffBehindABrace) {
+  write("[\n{\"row\":1},\n{\"rows\":[{\"a\":1}");
+  EXPECT_THAT(read_json_array_lines(path_), ElementsAre("{\"row\":1}"));
+}
+
 TEST_F(JsonArrayFileTest, HoldsNothingWhereThereIsNoFile) {
   EXPECT_THAT(read_json_array_lines(path_), IsEmpty());
 }
@@ -71,6 +76,18 @@ TEST_F(JsonArrayFileTest, SaysWhyItCannotWrite) {
   const FileSizeLimit limit(64);
   EXPECT_THAT([&] { file.append('"' + std::string(100, 'x') + '"'); },
               ThrowsMessage<FileError>(HasSubstr("cannot write '" + path_ + "': ")));
+}
+
+TEST_F(JsonArrayFileTest, IsAnArrayAfterTheDiskWasFull) {
+  JsonArrayFile file(path_, {});
+  file.append("{\"row\":1}");
+  {
+    const FileSizeLimit limit(64);
+    EXPECT_THROW(file.append("{\"row\":\"" + std::string(100, 'x') + "\"}"), FileError);
+  }
+  EXPECT_EQ(content(), "[\n{\"row\":1}\n]\n");
+  file.append("{\"row\":2}");
+  EXPECT_EQ(content(), "[\n{\"row\":1},\n{\"row\":2}\n]\n");
 }
 
 }  // namespace

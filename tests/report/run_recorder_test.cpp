@@ -15,9 +15,12 @@
 namespace penstock {
 namespace {
 
+using ::testing::AllOf;
 using testing::CollectingSink;
+using ::testing::Gt;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Lt;
 using ::testing::SizeIs;
 
 // A pipeline of fakes whose sink tells a loss after every batch, if it is to.
@@ -99,11 +102,15 @@ TEST_F(RunRecorderTest, GoesOnWhereAnotherRunEnded) {
 TEST_F(RunRecorderTest, SaysThatItCouldNotWriteAndLetsTheRunGoOn) {
   build(true);
   RunRecorder recorder(*pipeline_, run_, {});
-  const FileSizeLimit limit(300);
-  run(recorder);
+  {
+    const FileSizeLimit limit(1000);
+    run(recorder);
+  }
   EXPECT_TRUE(collected_.finished);
   EXPECT_THAT(recorder.problem(), HasSubstr("the history of the run ends early: cannot write"));
   EXPECT_THAT(recorder.since({}).metrics, SizeIs(collected_.indices.size()));
+  const RunData read = read_run_data(run_);
+  EXPECT_THAT(read.metrics, SizeIs(AllOf(Gt(0), Lt(collected_.indices.size()))));
 }
 
 }  // namespace
