@@ -43,16 +43,26 @@
 namespace penstock {
 namespace {
 
-// Why a run did not stop in time: the stage with the call that has been under way longest.
+constexpr const char* kNotInTime = "the run did not stop in time";
+
+// Why a run did not stop in time: the stage with the call that has been under way longest, or else
+// a sink that keeps batches.
 std::string stuck_error(const RunSummary& summary) {
   const auto slowest = std::max_element(summary.stages.begin(),
                                         summary.stages.end(),
                                         [](const StageSummary& left, const StageSummary& right) {
                                           return left.under_way_seconds < right.under_way_seconds;
                                         });
-  std::string error = "the run did not stop in time";
+  std::string error = kNotInTime;
   if (slowest != summary.stages.end() && slowest->under_way_seconds > 0) {
-    error += ": stage " + quoted_name(slowest->name, slowest->plugin) + " did not return";
+    return error + ": stage " + quoted_name(slowest->name, slowest->plugin) + " did not return";
+  }
+  for (const StageSummary& stage : summary.stages) {
+    if (stage.outstanding > 0) {
+      error += ": sink " + quoted_name(stage.name, stage.plugin) + " keeps the completions of " +
+               std::to_string(stage.outstanding) + (stage.outstanding == 1 ? " batch" : " batches");
+      break;
+    }
   }
   return error;
 }
@@ -261,6 +271,9 @@ class Run {
     if (stuck) {
       // In a thread that nobody waits for: whoever takes the report may never do so.
       std::thread([this] { report_stuck(); }).detach();
+    }
+    if (phase == Phase::kPreparing) {
+      write_standard_error(error_line(std::string(kNotInTime) + ": a stage was still being made"));
     }
     const bool reported =
         phase != Phase::kPreparing &&
