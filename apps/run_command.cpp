@@ -88,7 +88,7 @@ class Run {
  public:
   Run(const RunOptions& options, const StageRegistry& registry)
       : options_(options), signals_([this](int signal) { give_up(signal); }) {
-    const PipelineConfig config = load_config(options.config_path, registry, options.overrides);
+    const PipelineConfig config = load_config(options.config, registry, options.overrides);
     const std::optional<ResumePoint> resume = find_resume_point(config.run);
     pipeline_ = resume ? std::make_unique<Pipeline>(config, registry, *resume)
                        : std::make_unique<Pipeline>(config, registry);
@@ -225,7 +225,7 @@ class Run {
     try {
       server_.emplace(parse_listen_address(options_.serve),
                       [this](const RunRecorder::Position& position) {
-                        return live_page(*pipeline_, *recorder_, options_.config_path, position);
+                        return live_page(*pipeline_, *recorder_, options_.config.path, position);
                       });
     } catch (const std::runtime_error& error) {
       throw ConfigError({{"--serve " + options_.serve, error.what()}});
@@ -244,12 +244,12 @@ class Run {
     try {
       RunSummary summary = pipeline_->run(signals_.source().get_token());
       const RunStatus status = summary.stopped ? RunStatus::kStopped : RunStatus::kFinished;
-      return {status, "", options_.config_path, started_, std::move(summary)};
+      return {status, "", options_.config.path, started_, std::move(summary)};
     } catch (const std::exception& error) {
       RunSummary summary = pipeline_->progress();
       std::string text = full_message(error) + last_checkpoint(summary);
       return {
-          RunStatus::kFailed, std::move(text), options_.config_path, started_, std::move(summary)};
+          RunStatus::kFailed, std::move(text), options_.config.path, started_, std::move(summary)};
     }
   }
 
@@ -289,7 +289,7 @@ class Run {
     RunSummary summary = pipeline_->progress();
     std::string error = stuck_error(summary);
     RunReport report = {
-        RunStatus::kStopped, std::move(error), options_.config_path, started_, std::move(summary)};
+        RunStatus::kStopped, std::move(error), options_.config.path, started_, std::move(summary)};
     warn_of_trace(report);
     end_history(report);
     const std::string summary_error = error_of([&] { write_summary_files(report); });

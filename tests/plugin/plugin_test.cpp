@@ -49,8 +49,9 @@ class PluginTest : public ::testing::Test {
 
   static RunSummary run(const std::string& path) {
     StageRegistry registry = all_stages();
-    load_plugins(path, registry);
-    return Pipeline(load_config(path, registry), registry).run();
+    const ConfigText text = read_config(path);
+    load_plugins(text, registry);
+    return Pipeline(load_config(text, registry), registry).run();
   }
 
   // What becomes of a run with the stages of bad_stages and every_role.
@@ -72,7 +73,7 @@ class PluginTest : public ::testing::Test {
     StageRegistry registry = all_stages();
     const std::vector<std::string> before = registry.names();
     try {
-      load_plugins(path, registry);
+      load_plugins(read_config(path), registry);
     } catch (const ConfigError& error) {
       EXPECT_EQ(registry.names(), before);
       EXPECT_THAT(error.what(), StartsWith(path + ":1:"));
@@ -166,6 +167,9 @@ TEST_F(PluginTest, IsTakenByEveryCommand) {
               HasSubstr("ids      150 149 148"));
   EXPECT_THAT(penstock({"run", config}).output, HasSubstr("min_length"));
   EXPECT_EQ(penstock({"run", config, "--set", "plugins=[]"}).status, 2);
+  const std::string pipe = "cat '" + config + "' | '" PENSTOCK_BINARY "' validate /dev/stdin";
+  EXPECT_THAT(Subprocess({"/bin/sh", "-c", pipe}, folder_.path()).wait().output,
+              HasSubstr("pack -> reverse -> sum"));
   const Finished missing = penstock({"stages", "--plugin", "./missing.so"});
   EXPECT_EQ(missing.status, 2);
   EXPECT_THAT(missing.errors, StartsWith("penstock: plug-in './missing.so' is not there"));
@@ -216,7 +220,7 @@ TEST_F(PluginTest, TellsOfEveryPluginThatIsRefused) {
   const std::string path = write_config("plugins: [./a.so, ./b.so]\npipeline: []\n");
   StageRegistry registry = all_stages();
   try {
-    load_plugins(path, registry);
+    load_plugins(read_config(path), registry);
     FAIL() << "no error";
   } catch (const ConfigError& error) {
     EXPECT_EQ(error.issues().size(), 2U);
