@@ -196,6 +196,9 @@ TEST_F(PluginTest, RefusesAnotherInterfaceVersionBeforeAnyCodeRuns) {
               HasSubstr("libother_version.so' is built for the interface version 0.0-12345678, but "
                         "this penstock has " +
                         interface_version()));
+  EXPECT_THAT(refusal_of(kFolder + "/libdebug_containers.so"),
+              HasSubstr("libdebug_containers.so' is built for the interface version " +
+                        interface_version() + "-debug, but this penstock has "));
 }
 
 TEST_F(PluginTest, RegistersAllOfAPluginsStagesOrNone) {
