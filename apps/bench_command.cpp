@@ -71,7 +71,7 @@ class Bench {
         registry_(registry),
         begin_ns_(now_ns()),
         signals_([](int signal) { ::_exit(kExitSignalBase + signal); }) {
-    report_.config = options.config_path;
+    report_.config = options.config.path;
     report_.started = std::chrono::system_clock::now();
     report_.processors = available_threads();
     std::vector<int> threads =
@@ -121,7 +121,7 @@ class Bench {
     overrides.push_back("threads=" + std::to_string(threads));
     // The same records are read more than once.
     overrides.emplace_back("max_errors=none");
-    return load_config(options_.config_path, registry_, overrides);
+    return load_config(options_.config, registry_, overrides);
   }
 
   // Checks everything that a run would check but its sinks, and that nothing is written over.

@@ -4,12 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/config.h"
 #include "pipeline/stage_registry.h"
 
 namespace penstock {
 
 struct BenchOptions {
-  std::string config_path;
+  ConfigText config;
   std::vector<std::string> overrides;
   // Numbers of threads to run with; empty: thread_counts() of the processors there are.
   std::vector<int> threads;

@@ -57,7 +57,8 @@ struct Request {
   std::string shell;
   std::string folder;  // of a run
   std::string plot_folder;
-  BenchOptions bench;  // config path and overrides are in `run`
+  std::string config_path;  // empty for commands without
+  BenchOptions bench;       // config and overrides are in `run`
   std::string bench_capture;
   double doctor_seconds = DoctorOptions().seconds;
   GenerateOptions generate;
@@ -81,8 +82,9 @@ void set_command(CLI::App& command, Request& request, std::function<int()> execu
       for (const std::string& plugin : request.plugins) {
         load_plugin(plugin, "", request.registry);
       }
-      if (!request.run.config_path.empty()) {
-        load_plugins(request.run.config_path, request.registry, request.run.overrides);
+      if (!request.config_path.empty()) {
+        request.run.config = read_config(request.config_path);
+        load_plugins(request.run.config, request.registry, request.run.overrides);
       }
       return execute();
     };
@@ -90,7 +92,7 @@ void set_command(CLI::App& command, Request& request, std::function<int()> execu
 }
 
 void add_config(CLI::App& command, Request& request) {
-  command.add_option("CONFIG", request.run.config_path, "Configuration file (YAML)")
+  command.add_option("CONFIG", request.config_path, "Configuration file (YAML)")
       ->type_name("")
       ->required();
   command
@@ -201,7 +203,7 @@ void add_doctor(CLI::App& app, Request& request) {
       "  penstock doctor my.yaml\n"
       "  penstock doctor my.yaml --seconds 20 --set threads=4");
   set_command(*command, request, [&] {
-    return doctor_command({request.run.config_path, request.run.overrides, request.doctor_seconds},
+    return doctor_command({request.run.config, request.run.overrides, request.doctor_seconds},
                           request.registry);
   });
 }
@@ -252,7 +254,7 @@ void add_validate(CLI::App& app, Request& request) {
       "  penstock validate my.yaml\n"
       "  penstock validate my.yaml --set tokenize.model=other.model");
   set_command(*command, request, [&] {
-    return validate_command(request.run.config_path, request.run.overrides, request.registry);
+    return validate_command(request.run.config, request.run.overrides, request.registry);
   });
 }
 
@@ -291,7 +293,7 @@ void add_graph(CLI::App& app, Request& request) {
       "  penstock graph my.yaml --format dot | dot -Tsvg > graph.svg");
   set_command(*command, request, [&] {
     return graph_command(
-        request.run.config_path, request.run.overrides, request.graph_format, request.registry);
+        request.run.config, request.run.overrides, request.graph_format, request.registry);
   });
 }
 
@@ -311,7 +313,7 @@ void add_inspect(CLI::App& app, Request& request) {
       "  penstock inspect my.yaml --rows 10 --set pack.sequence_length=64");
   set_command(*command, request, [&] {
     return inspect_command(
-        request.run.config_path, request.run.overrides, request.inspect_rows, request.registry);
+        request.run.config, request.run.overrides, request.inspect_rows, request.registry);
   });
 }
 
@@ -388,7 +390,7 @@ void add_bench(CLI::App& app, Request& request) {
       "  penstock bench my.yaml --threads 1,8 --seconds 120 --json bench.json\n"
       "  penstock bench my.yaml --set read.lanes=8 --set tokenize.model=other.model");
   set_command(*command, request, [&] {
-    request.bench.config_path = request.run.config_path;
+    request.bench.config = request.run.config;
     request.bench.overrides = request.run.overrides;
     request.bench.capture_bytes = parse_bytes(request.bench_capture).value_or(0);
     return bench_command(request.bench, request.registry);

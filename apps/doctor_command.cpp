@@ -117,7 +117,7 @@ class Doctor {
 
  private:
   PipelineConfig load(const std::vector<std::string>& overrides) const {
-    return load_config(options_.config_path, registry_, overrides);
+    return load_config(options_.config, registry_, overrides);
   }
 
   void measure() {

@@ -3,12 +3,13 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/config.h"
 #include "pipeline/stage_registry.h"
 
 namespace penstock {
 
 struct DoctorOptions {
-  std::string config_path;
+  ConfigText config;
   std::vector<std::string> overrides;
   double seconds = 60;  // for everything; a bound to aim at
 };

@@ -8,11 +8,11 @@
 
 namespace penstock {
 
-int graph_command(const std::string& config_path,
+int graph_command(const ConfigText& text,
                   const std::vector<std::string>& overrides,
                   const std::string& format,
                   const StageRegistry& registry) {
-  const Pipeline pipeline(load_config(config_path, registry, overrides), registry);
+  const Pipeline pipeline(load_config(text, registry, overrides), registry);
   const GraphDescription graph = pipeline.graph();
   write_standard_output(format == "dot" ? to_dot(graph) : to_mermaid(graph));
   return kExitSuccess;

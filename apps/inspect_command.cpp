@@ -50,11 +50,11 @@ std::string run_error(Pipeline& pipeline, const std::stop_token& stop) {
 
 }  // namespace
 
-int inspect_command(const std::string& config_path,
+int inspect_command(const ConfigText& text,
                     const std::vector<std::string>& overrides,
                     std::int64_t rows,
                     const StageRegistry& registry) {
-  const PipelineConfig config = load_config(config_path, registry, overrides);
+  const PipelineConfig config = load_config(text, registry, overrides);
   StopSignal signals([](int signal) { ::_exit(kExitSignalBase + signal); });
   KeptBatches batches;
   std::vector<std::unique_ptr<Sink>> sinks;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -34,10 +33,7 @@ constexpr std::array<std::string_view, 9> kTakenNames = {"all",
 
 // Why a stage cannot have this name; nothing where it can.
 std::string name_problem(const std::string& name, const StageRegistry& registry) {
-  const bool is_snake_case =
-      !name.empty() && name.size() <= kLongestName && std::islower(name[0]) != 0 &&
-      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
-  if (!is_snake_case) {
+  if (!is_stage_name(name) || name.size() > kLongestName) {
     return "a name begins with a lower-case letter and goes on with up to " +
            std::to_string(kLongestName - 1) + " more, digits and '_'";
   }
@@ -61,14 +57,12 @@ void write_file(const fs::path& path, const std::string& text) {
   }
 }
 
-// " -DCMAKE_PREFIX_PATH=PREFIX" where CMake does not look by itself for the Penstock that runs.
-std::string prefix_argument() {
+// Of the Penstock that runs, where neither CMake nor the shell may find it by itself; else empty.
+fs::path own_prefix() {
   std::error_code ignored;
-  const fs::path prefix = fs::read_symlink("/proc/self/exe", ignored).parent_path().parent_path();
+  fs::path prefix = fs::read_symlink("/proc/self/exe", ignored).parent_path().parent_path();
   const bool is_found = prefix == "/usr" || prefix == "/usr/local";
-  return !is_found && fs::exists(prefix / "lib/cmake/penstock", ignored)
-             ? " -DCMAKE_PREFIX_PATH=" + prefix.string()
-             : "";
+  return !is_found && fs::exists(prefix / "lib/cmake/penstock", ignored) ? prefix : fs::path();
 }
 
 int refuse(const std::string& problem) {
@@ -98,9 +92,12 @@ int new_stage_command(const std::string& name,
     write_file(fs::path(name) / file.path, file.text);
     text += "  " + file.path + '\n';
   }
+  const fs::path prefix = own_prefix();
   text += "\nBuild it, test it and run it:\n\n  cd " + name + "\n  cmake -B build" +
-          prefix_argument() + " && cmake --build build && ctest --test-dir build\n  penstock run " +
-          name + ".yaml\n";
+          (prefix.empty() ? "" : " -DCMAKE_PREFIX_PATH=" + prefix.string()) +
+          " && cmake --build build && ctest --test-dir build\n  " +
+          (prefix.empty() ? "penstock" : (prefix / "bin/penstock").string()) + " run " + name +
+          ".yaml\n";
   write_standard_output(text);
   return kExitSuccess;
 }

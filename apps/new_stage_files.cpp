@@ -20,16 +20,15 @@ constexpr std::string_view kDocumentStage = R"(#include "pipeline/plugin.h"
 
 namespace {
 
-using penstock::DocumentChunk;
-
 // Keeps the documents of at least `least` bytes. There is an instance for each thread, and a chunk
 // of many documents at a time; see "Document stage" in docs/writing-a-stage.md for how to change,
 // split and merge them.
-class @Name@ final : public penstock::Transform<DocumentChunk, DocumentChunk> {
+class @Name@ final
+    : public penstock::Transform<penstock::DocumentChunk, penstock::DocumentChunk> {
  public:
   explicit @Name@(const penstock::StageConfig& config) : least_(config.integer("least")) {}
 
-  DocumentChunk process(DocumentChunk chunk) override {
+  penstock::DocumentChunk process(penstock::DocumentChunk chunk) override {
     std::erase_if(chunk.documents, [this](const penstock::Document& document) {
       return std::ssize(document.text) < least_;
     });
@@ -62,17 +61,15 @@ constexpr std::string_view kTokenStage = R"(#include "pipeline/plugin.h"
 
 namespace {
 
-using penstock::TokenChunk;
-
 // Puts the id `to` in the place of the id `from`. There is an instance for each thread, and a chunk
 // of many documents at a time.
-class @Name@ final : public penstock::Transform<TokenChunk, TokenChunk> {
+class @Name@ final : public penstock::Transform<penstock::TokenChunk, penstock::TokenChunk> {
  public:
   explicit @Name@(const penstock::StageConfig& config)
       : from_(static_cast<penstock::TokenId>(config.integer("from"))),
         to_(static_cast<penstock::TokenId>(config.integer("to"))) {}
 
-  TokenChunk process(TokenChunk chunk) override {
+  penstock::TokenChunk process(penstock::TokenChunk chunk) override {
     for (penstock::TokenId& id : chunk.ids) {
       id = id == from_ ? to_ : id;
     }
@@ -110,20 +107,21 @@ constexpr std::string_view kBatchStage = R"(#include <cstddef>
 
 namespace {
 
-using penstock::Batch;
-
 // Turns each row's tokens round. Gets the batches in stream order, one at a time.
 class @Name@ final : public penstock::BatchStage {
  public:
   explicit @Name@(const penstock::StageConfig&) {}
 
-  Batch process(Batch batch) override {
+  penstock::Batch process(penstock::Batch batch) override {
     for (std::int64_t row = 0; row < batch.batch_size; ++row) {
       const auto begin = batch.tokens.begin() + row * batch.row_length;
       std::reverse(begin, begin + batch.row_length);
     }
     return batch;
   }
+
+  // It remembers nothing of earlier batches, so a run can go on from a checkpoint with it.
+  std::string why_not_resumable() const override { return ""; }
 };
 
 }  // namespace
@@ -145,12 +143,10 @@ constexpr std::string_view kSourceStage = R"(#include "pipeline/plugin.h"
 
 namespace {
 
-using penstock::DocumentChunk;
-
 // Gives `documents` numbered texts, in chunks of up to 100.
 class @Name@ final : public penstock::Source {
  public:
-  using Output = DocumentChunk;
+  using Output = penstock::DocumentChunk;
 
   explicit @Name@(const penstock::StageConfig& config)
       : documents_(config.integer("documents")) {}
@@ -162,7 +158,7 @@ class @Name@ final : public penstock::Source {
     if (next_ == documents_ || stop.stop_requested()) {
       return std::nullopt;
     }
-    DocumentChunk chunk;
+    penstock::DocumentChunk chunk;
     // What errors and batches say of where something came from.
     chunk.position = {shard_, next_ + 1, 0};
     while (next_ < documents_ && chunk.documents.size() < 100) {
@@ -408,6 +404,10 @@ constexpr std::string_view kTestEnd = R"(
 constexpr std::string_view kCMakeBegin = R"(cmake_minimum_required(VERSION 3.25)
 project(@name@ LANGUAGES CXX)
 
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
 find_package(penstock REQUIRED)
 find_package(GTest REQUIRED)
 )";
@@ -471,7 +471,8 @@ that it is part of.
     penstock stages --plugin build/lib@name@.so @name@
     penstock run @name@.yaml
 
-Where Penstock is not installed in `/usr`, `cmake` needs `-DCMAKE_PREFIX_PATH=PREFIX`. A plug-in is built for exactly one
+Where Penstock is not installed in `/usr`, `cmake` needs `-DCMAKE_PREFIX_PATH=PREFIX`, and `penstock` is
+`PREFIX/bin/penstock`. A plug-in is built for exactly one
 version of Penstock's interface; `penstock` says so where it is another.
 )";
 

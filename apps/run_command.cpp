@@ -43,16 +43,26 @@
 namespace penstock {
 namespace {
 
-// Why a run did not stop in time: the stage with the call that has been under way longest.
+constexpr const char* kNotInTime = "the run did not stop in time";
+
+// Why a run did not stop in time: the stage with the call that has been under way longest, or else
+// a sink that keeps batches.
 std::string stuck_error(const RunSummary& summary) {
   const auto slowest = std::max_element(summary.stages.begin(),
                                         summary.stages.end(),
                                         [](const StageSummary& left, const StageSummary& right) {
                                           return left.under_way_seconds < right.under_way_seconds;
                                         });
-  std::string error = "the run did not stop in time";
+  std::string error = kNotInTime;
   if (slowest != summary.stages.end() && slowest->under_way_seconds > 0) {
-    error += ": stage " + quoted_name(slowest->name, slowest->plugin) + " did not return";
+    return error + ": stage " + quoted_name(slowest->name, slowest->plugin) + " did not return";
+  }
+  for (const StageSummary& stage : summary.stages) {
+    if (stage.outstanding > 0) {
+      error += ": sink " + quoted_name(stage.name, stage.plugin) + " keeps the completions of " +
+               std::to_string(stage.outstanding) + (stage.outstanding == 1 ? " batch" : " batches");
+      break;
+    }
   }
   return error;
 }
@@ -78,7 +88,7 @@ class Run {
  public:
   Run(const RunOptions& options, const StageRegistry& registry)
       : options_(options), signals_([this](int signal) { give_up(signal); }) {
-    const PipelineConfig config = load_config(options.config_path, registry, options.overrides);
+    const PipelineConfig config = load_config(options.config, registry, options.overrides);
     const std::optional<ResumePoint> resume = find_resume_point(config.run);
     pipeline_ = resume ? std::make_unique<Pipeline>(config, registry, *resume)
                        : std::make_unique<Pipeline>(config, registry);
@@ -215,7 +225,7 @@ class Run {
     try {
       server_.emplace(parse_listen_address(options_.serve),
                       [this](const RunRecorder::Position& position) {
-                        return live_page(*pipeline_, *recorder_, options_.config_path, position);
+                        return live_page(*pipeline_, *recorder_, options_.config.path, position);
                       });
     } catch (const std::runtime_error& error) {
       throw ConfigError({{"--serve " + options_.serve, error.what()}});
@@ -234,12 +244,12 @@ class Run {
     try {
       RunSummary summary = pipeline_->run(signals_.source().get_token());
       const RunStatus status = summary.stopped ? RunStatus::kStopped : RunStatus::kFinished;
-      return {status, "", options_.config_path, started_, std::move(summary)};
+      return {status, "", options_.config.path, started_, std::move(summary)};
     } catch (const std::exception& error) {
       RunSummary summary = pipeline_->progress();
       std::string text = full_message(error) + last_checkpoint(summary);
       return {
-          RunStatus::kFailed, std::move(text), options_.config_path, started_, std::move(summary)};
+          RunStatus::kFailed, std::move(text), options_.config.path, started_, std::move(summary)};
     }
   }
 
@@ -262,6 +272,9 @@ class Run {
       // In a thread that nobody waits for: whoever takes the report may never do so.
       std::thread([this] { report_stuck(); }).detach();
     }
+    if (phase == Phase::kPreparing) {
+      write_standard_error(error_line(std::string(kNotInTime) + ": a stage was still being made"));
+    }
     const bool reported =
         phase != Phase::kPreparing &&
         reported_.get_future().wait_for(options_.report_grace) == std::future_status::ready;
@@ -276,7 +289,7 @@ class Run {
     RunSummary summary = pipeline_->progress();
     std::string error = stuck_error(summary);
     RunReport report = {
-        RunStatus::kStopped, std::move(error), options_.config_path, started_, std::move(summary)};
+        RunStatus::kStopped, std::move(error), options_.config.path, started_, std::move(summary)};
     warn_of_trace(report);
     end_history(report);
     const std::string summary_error = error_of([&] { write_summary_files(report); });

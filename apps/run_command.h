@@ -4,12 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/config.h"
 #include "pipeline/stage_registry.h"
 
 namespace penstock {
 
 struct RunOptions {
-  std::string config_path;
+  ConfigText config;
   std::vector<std::string> overrides;
   std::string summary_path;  // JSON; empty: none; "-": standard output, instead of the text
   bool quiet = false;        // neither progress nor text, only errors and warnings

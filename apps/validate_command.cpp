@@ -7,24 +7,24 @@
 
 namespace penstock {
 
-int validate_command(const std::string& config_path,
+int validate_command(const ConfigText& text,
                      const std::vector<std::string>& overrides,
                      const StageRegistry& registry) {
-  const PipelineConfig config = load_config(config_path, registry, overrides);
+  const PipelineConfig config = load_config(text, registry, overrides);
   const Pipeline pipeline(config, registry);
-  std::string text = config_path + " is valid:";
+  std::string lines = text.path + " is valid:";
   const char* separator = " ";
   for (const StageConfig& stage : config.stages) {
-    text += separator + stage.stage();
+    lines += separator + stage.stage();
     separator = " -> ";
   }
-  text += '\n';
+  lines += '\n';
   for (const StageSummary& stage : pipeline.progress().stages) {
     if (!stage.note.empty()) {
-      text += "  " + stage.name + ": " + stage.note + '\n';
+      lines += "  " + stage.name + ": " + stage.note + '\n';
     }
   }
-  write_standard_output(text);
+  write_standard_output(lines);
   return kExitSuccess;
 }
 

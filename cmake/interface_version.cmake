@@ -17,7 +17,11 @@ file(CONFIGURE OUTPUT "${OUTPUT}" CONTENT [[#pragma once
 namespace penstock {
 
 // Stands in every plug-in, where it is looked for before the plug-in is loaded.
+#ifdef _GLIBCXX_DEBUG  // the containers have another layout
+inline constexpr char kInterfaceMark[] = "penstock interface version: @VERSION@-@sum@-debug";
+#else
 inline constexpr char kInterfaceMark[] = "penstock interface version: @VERSION@-@sum@";
+#endif
 
 }  // namespace penstock
 ]] @ONLY)

@@ -155,6 +155,7 @@ std::unique_ptr<Sink> make_feeder(const DeviceStages& stages,
   if (stages.at(config.text("stage")).reports) {
     context.metrics.announce_figures();
   }
+  context.own_row.plugin = stages.at(config.text("stage")).plugin;
   try {
     return std::make_unique<gpu::DeviceFeeder>(std::move(setup), context.own_row);
   } catch (const StageError& error) {

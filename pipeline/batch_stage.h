@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "pipeline/batch.h"
 
 namespace penstock {
@@ -17,6 +19,12 @@ class BatchStage {
   // Returns the batch with the same index and of the shape that StreamInfo::batch_shape has behind
   // this stage: the factory sets it where it changes the shape. An exception ends the run.
   virtual Batch process(Batch batch) = 0;
+
+  // Why a run cannot go on from a checkpoint with this stage; empty where it can, because what
+  // becomes of a batch depends on no batch before it.
+  virtual std::string why_not_resumable() const {
+    return "the batch stage does not say that it remembers nothing of earlier batches";
+  }
 };
 
 }  // namespace penstock

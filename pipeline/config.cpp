@@ -253,14 +253,20 @@ const Option& on_error_option() {
   return option;
 }
 
-void load_plugins(const std::string& path,
+ConfigText read_config(std::string path) {
+  std::string yaml = read_file(path);
+  return {std::move(path), std::move(yaml)};
+}
+
+void load_plugins(const ConfigText& text,
                   StageRegistry& registry,
                   const std::vector<std::string>& overrides) {
+  const std::string& path = text.path;
   ConfigIssues other(path);  // load_config tells of them, when it knows the plug-ins' stages
-  WrittenConfig written = read_written_config(read_file(path), registry, other);
-  for (const std::string& text : overrides) {
-    if (text.starts_with("plugins=")) {
-      apply_override(text, registry, written, other);
+  WrittenConfig written = read_written_config(text.yaml, registry, other);
+  for (const std::string& override : overrides) {
+    if (override.starts_with("plugins=")) {
+      apply_override(override, registry, written, other);
     }
   }
   const auto plugins = written.run.find("plugins");
@@ -281,8 +287,14 @@ void load_plugins(const std::string& path,
 PipelineConfig load_config(const std::string& path,
                            const StageRegistry& registry,
                            const std::vector<std::string>& overrides) {
-  PipelineConfig config = parse_config(read_file(path), path, registry, overrides);
-  config.path = path;
+  return load_config(read_config(path), registry, overrides);
+}
+
+PipelineConfig load_config(const ConfigText& text,
+                           const StageRegistry& registry,
+                           const std::vector<std::string>& overrides) {
+  PipelineConfig config = parse_config(text.yaml, text.path, registry, overrides);
+  config.path = text.path;
   return config;
 }
 

@@ -25,6 +25,14 @@ const std::vector<Option>& run_options();
 // The option that every source and transform has beside its own: on_error, by default the run's.
 const Option& on_error_option();
 
+// A configuration file as it was read. Once, because it may be a pipe.
+struct ConfigText {
+  std::string path;
+  std::string yaml;
+};
+// Throws FileError where the file cannot be read.
+ConfigText read_config(std::string path);
+
 // Reads and checks a configuration. `overrides` are "KEY=VALUE" with KEY `option` for the run,
 // `stage.option`, or `stage[n].option` where a stage stands more than once (n counts from 0).
 // VALUE is YAML. Checks names, types, ranges, choices, required options, that the chain begins
@@ -33,10 +41,14 @@ const Option& on_error_option();
 PipelineConfig load_config(const std::string& path,
                            const StageRegistry& registry,
                            const std::vector<std::string>& overrides = {});
+// The same of a file that has been read.
+PipelineConfig load_config(const ConfigText& text,
+                           const StageRegistry& registry,
+                           const std::vector<std::string>& overrides = {});
 // Loads the plug-ins that the configuration names into `registry`: to be called before load_config,
-// with the same overrides. Throws ConfigError with every plug-in that cannot be used; FileError
-// where the file cannot be read. What else is wrong with the file is left to load_config.
-void load_plugins(const std::string& path,
+// with the same text and overrides. Throws ConfigError with every plug-in that cannot be used. What
+// else is wrong with the file is left to load_config.
+void load_plugins(const ConfigText& text,
                   StageRegistry& registry,
                   const std::vector<std::string>& overrides = {});
 // load_config from text; `name` stands for the file in messages.

@@ -22,7 +22,7 @@ EndlessSource::EndlessSource(SourceFactory factory, StageConfig config, const Bu
       threads_(first.threads),
       metrics_(first.metrics),
       first_(factory_(config_, first)),
-      lanes_(static_cast<std::size_t>(first_->lanes())) {}
+      lanes_(static_cast<std::size_t>(std::max(0, first_->lanes()))) {}
 
 EndlessSource::~EndlessSource() = default;
 

@@ -27,6 +27,7 @@ class EndlessSource final : public Source {
   // another chunk than before, or with none: input that can be read once.
   std::optional<Chunk> next(int lane, const std::stop_token& stop) override;
   void reuse(int lane, SpareMemory spare) override;
+  bool times_itself() const override { return first_->times_itself(); }
   std::optional<std::int64_t> total_bytes() const override { return first_->total_bytes(); }
 
   // How often the input has been begun, by the lane that has done so most.

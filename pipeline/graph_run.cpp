@@ -161,6 +161,7 @@ class GraphRun {
       }
       graph_.wait_for_all();
     }
+    end_abandoned_sinks();
     failure_.rethrow();
     if (stop_.stop_requested()) {
       return true;
@@ -278,6 +279,10 @@ class GraphRun {
     try {
       SpareMemory spare = text_memory_.take();
       spare.keep(token_memory_.take());
+      std::optional<BusyTimer> timer;
+      if (!parts_.source.times_itself()) {
+        timer.emplace(parts_.source_metrics.busy);
+      }
       parts_.source.reuse(lane_number, std::move(spare));
       std::optional<Chunk> chunk = parts_.source.next(lane_number, stop_reading_.get_token());
       if (chunk && payload_of(*chunk) != parts_.source_output) {
@@ -562,11 +567,16 @@ class GraphRun {
 
   static void change_batches(const BuiltBatchStage& built, std::vector<Batch>& batches) {
     for (Batch& batch : batches) {
+      // What is no business of the stage's, which may return another object.
       const std::int64_t index = batch.index;
+      const TokenAccount account = batch.account;
+      std::shared_ptr<PendingCheckpoint> checkpoint = std::move(batch.checkpoint);
       try {
         const BusyTimer timer(built.metrics->busy);
         batch = built.stage->process(std::move(batch));
         check_promises(batch, index, built.shape);
+        batch.account = account;
+        batch.checkpoint = std::move(checkpoint);
       } catch (...) {
         std::throw_with_nested(StageError("stage " + quoted_name(*built.metrics) +
                                           " failed on batch " + std::to_string(index)));
@@ -628,7 +638,8 @@ class GraphRun {
     const std::int64_t index = batch.index;
     Delivery& delivery = parcel.deliveries[sink_number];
     delivery = {&sink, index, &parcel, shipment, &gateway};
-    gateway.reserve_wait();
+    begin_wait(gateway);
+    ++sink.metrics->outstanding;
     // Small enough for std::function to hold without an allocation.
     Completion completion(
         [this, &delivery](const std::exception_ptr& error) { end_delivery(delivery, error); });
@@ -646,20 +657,66 @@ class GraphRun {
     return static_cast<std::size_t>(parts.threads + parts.source.lanes());
   }
 
-  // Lets the graph end when everything that was to be done is done.
-  struct ReleaseWait {
-    SinkNode::gateway_type& gateway;
-    ~ReleaseWait() { gateway.release_wait(); }
-  };
-
   // A sink is finished with a batch, or has failed; any thread.
   void end_delivery(Delivery& delivery, const std::exception_ptr& error) {
-    const ReleaseWait release{*delivery.gateway};
-    const ShipmentMessage shipment = std::exchange(delivery.shipment, nullptr);
-    if (error) {
-      fail_sink(*delivery.sink, delivery.batch_index, error);
-    } else {
-      complete(shipment, *delivery.parcel);
+    const bool is_waited_for = end_wait();
+    SinkNode::gateway_type& gateway = *delivery.gateway;
+    std::atomic<std::int64_t>& outstanding = delivery.sink->metrics->outstanding;
+    {
+      const ShipmentMessage shipment = std::exchange(delivery.shipment, nullptr);
+      if (error) {
+        fail_sink(*delivery.sink, delivery.batch_index, error);
+      } else {
+        complete(shipment, *delivery.parcel);
+      }
+    }
+    // With the last of what follows this object may be gone.
+    --outstanding;
+    if (is_waited_for) {
+      gateway.release_wait();
+    }
+  }
+
+  // ---- waiting for sinks
+
+  // The graph does not end before the delivery does.
+  void begin_wait(SinkNode::gateway_type& gateway) {
+    const std::lock_guard lock(waits_mutex_);
+    if (!waits_abandoned_) {
+      ++num_waits_;
+      gateway.reserve_wait();
+    }
+  }
+
+  // Returns whether the graph waits until the delivery's wait is released.
+  bool end_wait() {
+    const std::lock_guard lock(waits_mutex_);
+    num_waits_ -= waits_abandoned_ ? 0 : 1;
+    return !waits_abandoned_;
+  }
+
+  // A sink that keeps completions would hide the failure for ever.
+  void abandon_waits() {
+    const std::lock_guard lock(waits_mutex_);
+    waits_abandoned_ = true;
+    for (; num_waits_ > 0; --num_waits_) {
+      sinks_.front().gateway().release_wait();
+    }
+  }
+
+  // When nothing else goes on: a sink's destructor ends its threads and drops what it has kept.
+  void end_abandoned_sinks() {
+    {
+      const std::lock_guard lock(waits_mutex_);
+      if (!waits_abandoned_) {
+        return;
+      }
+    }
+    for (BuiltSink& sink : parts_.sinks) {
+      if (sink.metrics->outstanding > 0) {
+        const BusyTimer timer(sink.metrics->busy);
+        sink.sink = nullptr;
+      }
     }
   }
 
@@ -707,10 +764,13 @@ class GraphRun {
 
   void fail(std::exception_ptr error, bool dropped_batch = false) {
     // A batch that is dropped because the run was stopped is no failure.
-    if (!stop_.stop_requested()) {
-      failure_.set(std::move(error), dropped_batch);
+    if (stop_.stop_requested()) {
+      cancel();
+      return;
     }
+    failure_.set(std::move(error), dropped_batch);
     cancel();
+    abandon_waits();
   }
 
   void cancel() {
@@ -733,6 +793,9 @@ class GraphRun {
   // Own synchronisation.
   Failure failure_;
   std::atomic<bool> cancelled_{false};
+  std::mutex waits_mutex_;
+  std::int64_t num_waits_ = 0;                             // deliveries; protected by waits_mutex_
+  bool waits_abandoned_ = false;                           // protected by waits_mutex_
   std::stop_source stop_reading_;                          // a failure ends reading like a stop
   std::vector<std::atomic<std::int64_t>> returned_bytes_;  // by lane; of batches
 

@@ -24,7 +24,7 @@ namespace penstock {
 // A sink of a run, with its name there.
 struct BuiltSink {
   std::string label;
-  std::unique_ptr<Sink> sink;
+  std::unique_ptr<Sink> sink;  // null behind a run that failed while it kept batches
   StageMetrics* metrics = nullptr;
 };
 

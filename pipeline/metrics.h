@@ -115,11 +115,12 @@ struct StageMetrics {
   std::atomic<std::int64_t> documents{0};  // that went out
   std::atomic<std::int64_t> tokens{0};     // that went out; those of batches for a sink
   std::atomic<std::int64_t> bytes_in{0};  // content_bytes() of what came in; as stored for a source
-  std::atomic<std::int64_t> bytes_out{0};   // content_bytes() of what went out
-  std::atomic<std::int64_t> rejects{0};     // records that the stage refused
-  std::atomic<std::int64_t> blocked_ns{0};  // ready to read, but memory_limit was used up
-  BusyClock busy;                           // on the pipeline's threads
-  BusyClock own_thread;                     // on a thread of the stage's own
+  std::atomic<std::int64_t> bytes_out{0};    // content_bytes() of what went out
+  std::atomic<std::int64_t> rejects{0};      // records that the stage refused
+  std::atomic<std::int64_t> blocked_ns{0};   // ready to read, but memory_limit was used up
+  std::atomic<std::int64_t> outstanding{0};  // batches that a sink got and is not finished with
+  BusyClock busy;                            // on the pipeline's threads
+  BusyClock own_thread;                      // on a thread of the stage's own
 };
 
 // "'min_length' (plug-in libmystage.so)": how errors name a stage. `plugin` may be empty.

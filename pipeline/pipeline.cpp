@@ -64,6 +64,7 @@ StageSummary summarise(const StageMetrics& row, double wall_seconds) {
   summary.bytes_in = row.bytes_in;
   summary.bytes_out = row.bytes_out;
   summary.rejects = row.rejects;
+  summary.outstanding = row.outstanding;
   summary.node = row.node;
   summary.plugin = row.plugin;
   summary.note = row.note;
@@ -103,6 +104,27 @@ auto make_stage(const StageType& type,
   } catch (...) {
     throw fail("it threw what is no std::exception");
   }
+}
+
+// Passes on the source, where there is one.
+std::unique_ptr<Source> with_lanes(std::unique_ptr<Source> source) {
+  const int lanes = source ? source->lanes() : 1;
+  if (lanes < 1) {
+    throw std::runtime_error("its lanes() gave " + std::to_string(lanes) + ", expected at least 1");
+  }
+  return source;
+}
+
+// Nothing where the source does not know, or fails to tell: then `problem` says why.
+std::optional<std::int64_t> total_bytes(const Source& source, std::string& problem) {
+  try {
+    return source.total_bytes();
+  } catch (const std::exception& error) {
+    problem = full_message(error);
+  } catch (...) {
+    problem = "an exception that is not a std::exception";
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -193,7 +215,12 @@ class Pipeline::Implementation {
     summary.memory_limit = memory_limit_;
     summary.peak_in_flight_bytes = counters_.peak_in_flight_bytes;
     summary.peak_resident_bytes = peak_resident_bytes();
-    summary.total_input_bytes = source_->total_bytes();
+    std::string problem;
+    summary.total_input_bytes = total_bytes(*source_, problem);
+    if (!problem.empty()) {
+      summary.warnings.push_back("stage " + quoted_name(*source_metrics_) +
+                                 " does not tell how much there is to read: " + problem);
+    }
     summary.input_bytes = source_metrics_->bytes_in;
     summary.records = source_metrics_->records;
     summary.documents = assembler_metrics_->documents;
@@ -210,9 +237,7 @@ class Pipeline::Implementation {
       summary.stages.push_back(summarise(row, summary.wall_seconds));
     }
     if (finished_) {
-      for (const BuiltSink& sink : sinks_) {
-        summary.sinks.push_back({sink.label, sink.sink->results()});
-      }
+      summary.sinks = sink_results_;
     }
     if (!quarantine_problem_.empty() && wall_ns_ != 0) {
       summary.warnings.push_back(quarantine_problem_);
@@ -335,7 +360,13 @@ class Pipeline::Implementation {
       add_to_fingerprint(type, stage, label);
     }
     if (const auto* make_source = std::get_if<SourceFactory>(&type.factory)) {
-      source_ = make_stage(type, stage, *make_source, context);
+      source_ = make_stage(
+          type,
+          stage,
+          [&](const StageConfig& config, const BuildContext& own) {
+            return with_lanes((*make_source)(config, own));
+          },
+          context);
       source_metrics_ = &row;
       source_output_ = type.output;
       row.width = source_->lanes();
@@ -433,6 +464,11 @@ class Pipeline::Implementation {
     if (!assembler_->can_resume()) {
       add(assembler_metrics_->name, "the assembler does not tell what its batches hold");
     }
+    for (const BuiltBatchStage& stage : batch_stages_) {
+      if (const std::string reason = stage.stage->why_not_resumable(); !reason.empty()) {
+        add(stage.metrics->name, reason);
+      }
+    }
     for (const BuiltSink& sink : sinks_) {
       if (const std::string reason = sink.sink->why_not_resumable(); !reason.empty()) {
         add(sink.label, reason);
@@ -486,6 +522,7 @@ class Pipeline::Implementation {
       try {
         const BusyTimer timer(sink.metrics->busy);
         sink.sink->finish();
+        sink_results_.push_back({sink.label, sink.sink->results()});
       } catch (...) {
         std::throw_with_nested(
             StageError("sink " + quoted_name(*sink.metrics) + " failed at the end"));
@@ -552,8 +589,9 @@ class Pipeline::Implementation {
   std::atomic<bool> running_{false};
   std::atomic<bool> stopped_{false};
   std::atomic<bool> finished_{false};
-  std::string quarantine_problem_;        // before wall_ns_ is set
-  std::atomic<std::int64_t> wall_ns_{0};  // of the whole run, once it is over
+  std::vector<SinkSummary> sink_results_;  // before finished_ is set
+  std::string quarantine_problem_;         // before wall_ns_ is set
+  std::atomic<std::int64_t> wall_ns_{0};   // of the whole run, once it is over
 };
 
 std::int64_t RunSummary::new_tokens() const {

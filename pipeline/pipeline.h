@@ -29,6 +29,7 @@ struct StageSummary {
   std::int64_t bytes_in = 0;      // of text; as stored for a source
   std::int64_t bytes_out = 0;     // of text
   std::int64_t rejects = 0;       // records that it refused
+  std::int64_t outstanding = 0;   // batches that a sink got and is not finished with
   int node = 0;                   // of the graph: rows of the same node share its threads
   std::string plugin;             // file name of the plug-in that it comes from; may be empty
   std::string note;               // what the stage says about how it was built; may be empty

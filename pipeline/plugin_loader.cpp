@@ -53,8 +53,14 @@ class PluginLoader {
     if (!path) {
       check_file(path_of(library.get()));
     }
-    add_stages(library.get(), registry);
-    static_cast<void>(library.release());  // stages of it may live as long as the process
+    const Entry entry = entry_of(library.get());
+    // Stays loaded: its stages may live as long as the process, and so may what it throws.
+    static_cast<void>(library.release());
+    try {
+      registry.add_plugin(name_, entry);
+    } catch (...) {
+      std::throw_with_nested(error("cannot register its stages"));
+    }
   }
 
  private:
@@ -114,16 +120,12 @@ class PluginLoader {
     }
   }
 
-  void add_stages(void* library, StageRegistry& registry) const {
+  Entry entry_of(void* library) const {
     const auto entry = reinterpret_cast<Entry>(::dlsym(library, kEntry));
     if (entry == nullptr) {
       throw error(std::string("has no function ") + kEntry + "; see pipeline/plugin.h");
     }
-    try {
-      registry.add_plugin(name_, entry);
-    } catch (...) {
-      std::throw_with_nested(error("cannot register its stages"));
-    }
+    return entry;
   }
 
   const std::string written_;

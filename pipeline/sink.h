@@ -52,7 +52,9 @@ class Sink {
   Sink() = default;
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
-  // Without finish() before it: leaves nothing under a final name.
+  // Without finish() before it: leaves nothing under a final name. Fulfils or drops what is left of
+  // its Completions, and returns when no thread uses one: behind a failure nothing else waits for
+  // them.
   virtual ~Sink() = default;
 
   // Called by one of the pipeline's threads at a time. May return before the batch is finished

@@ -49,6 +49,10 @@ class Source {
   // throw. Throws std::logic_error where position() tells nothing.
   virtual void go_on_from(int lane, const LanePosition& position);
 
+  // Whether next() counts the time that it takes itself, in rows of its own or apart by what it
+  // does. Else the pipeline counts all of it in the source's row.
+  virtual bool times_itself() const { return false; }
+
   // Bytes to read in all (or from where it goes on), in the unit of StageMetrics::bytes_in of the
   // source's first metrics row (compressed bytes for files), or nothing where that is not known.
   // Any thread, at any time.

@@ -47,12 +47,12 @@ void check_conditions(const StageType& type) {
   }
 }
 
-bool is_snake_case(const std::string& name) {
-  return !name.empty() &&
+}  // namespace
+
+bool is_stage_name(const std::string& name) {
+  return !name.empty() && name[0] >= 'a' && name[0] <= 'z' &&
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
 }
-
-}  // namespace
 
 Payload payload_of(const Chunk& chunk) {
   return std::visit(
@@ -109,9 +109,10 @@ void StageRegistry::add_plugin(const std::string& plugin,
 }
 
 void StageRegistry::check(const StageType& type) {
-  if (!is_snake_case(type.name)) {
+  if (!is_stage_name(type.name)) {
     throw std::logic_error("a stage is called '" + type.name +
-                           "', and names are lower-case letters, digits and '_'");
+                           "', and a name begins with a lower-case letter and goes on with more, "
+                           "digits and '_'");
   }
   check_declared_once(type);
   check_conditions(type);

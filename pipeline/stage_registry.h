@@ -110,6 +110,9 @@ using StageFactory = std::function<InstanceFactory(const StageConfig&, const Bui
 using Factory =
     std::variant<SourceFactory, StageFactory, AssemblerFactory, BatchStageFactory, SinkFactory>;
 
+// Whether a stage can have this name: snake_case, beginning with a lower-case letter.
+bool is_stage_name(const std::string& name);
+
 // Everything that the framework knows of a kind of stage.
 struct StageType {
   std::string name;                         // as in configurations, snake_case

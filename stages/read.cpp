@@ -383,6 +383,7 @@ class ShardReader final : public Source {
     }
   }
 
+  bool times_itself() const override { return true; }
   std::optional<std::int64_t> total_bytes() const override { return total_bytes_; }
 
  private:

@@ -97,7 +97,6 @@ class Lane {
       : shards_(std::move(shards)), settings_(settings), row_(row), cutter_(settings.max_page) {}
 
   std::optional<penstock::Chunk> next(const std::stop_token& stop) {
-    const penstock::BusyTimer timer(row_.busy);
     DocumentChunk chunk;
     std::int64_t chunk_bytes = 0;
     while (!stop.stop_requested()) {

@@ -14,6 +14,7 @@ namespace penstock {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -35,7 +36,8 @@ TEST_F(NewStageTest, WritesAProject) {
   EXPECT_THAT(finished.output, HasSubstr("  penstock run word_count.yaml\n"));
   EXPECT_THAT(read_file(folder_.path("word_count/word_count.cpp")), HasSubstr("class WordCount"));
   EXPECT_THAT(read_file(folder_.path("word_count/CMakeLists.txt")),
-              HasSubstr("find_package(penstock REQUIRED)"));
+              AllOf(HasSubstr("find_package(penstock REQUIRED)"),
+                    HasSubstr("set(CMAKE_BUILD_TYPE Release)")));
 }
 
 TEST_F(NewStageTest, WritesOverNothing) {
@@ -63,6 +65,15 @@ TEST_F(NewStageTest, TellsWhyNothingCanBeWritten) {
                                       std::string(PENSTOCK_BINARY) + "' new-stage other");
   EXPECT_EQ(finished.status, 2);
   EXPECT_THAT(finished.errors, HasSubstr("cannot make the folder 'other': No such file"));
+}
+
+// A stage may be called as a class of Penstock is: batch.
+TEST(NewStageFiles, TakeNoNameOutOfTheNamespace) {
+  for (const std::string& kind : new_stage_kinds()) {
+    for (const NewFile& file : new_stage_files("word_count", kind)) {
+      EXPECT_THAT(file.text, Not(HasSubstr("using penstock::"))) << kind << " " << file.path;
+    }
+  }
 }
 
 TEST(NewStageFiles, LeaveNoPlaceholder) {

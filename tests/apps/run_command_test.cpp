@@ -97,7 +97,7 @@ class RunCommandDeathTest : public testing::Test {
         SinkFactory([make_sink](const StageConfig&, const BuildContext&) { return make_sink(); });
     registry.add(std::move(type));
     RunOptions options;
-    options.config_path = folder_.path("config.yaml");
+    options.config = read_config(folder_.path("config.yaml"));
     options.summary_path = folder_.path("run.json");
     options.trace_path = folder_.path("trace.json");
     options.quiet = true;

@@ -1,13 +1,16 @@
 // A plug-in of stages that break their promises.
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <stop_token>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <unistd.h>
 
@@ -61,16 +64,18 @@ class LosesPosition final : public penstock::Transform<DocumentChunk, DocumentCh
 };
 
 // Has its process asked to stop, twice so that nobody waits for the deadline, and never returns.
+[[noreturn]] void get_stuck() {
+  ::kill(::getpid(), SIGINT);
+  ::kill(::getpid(), SIGTERM);
+  while (true) {
+    ::pause();
+  }
+}
+
 class Stuck final : public penstock::Transform<DocumentChunk, DocumentChunk> {
  public:
   explicit Stuck(const StageConfig&) {}
-  DocumentChunk process(DocumentChunk) override {
-    ::kill(::getpid(), SIGINT);
-    ::kill(::getpid(), SIGTERM);
-    while (true) {
-      ::pause();
-    }
-  }
+  DocumentChunk process(DocumentChunk) override { get_stuck(); }
 };
 
 class WrongSource final : public penstock::Source {
@@ -79,6 +84,56 @@ class WrongSource final : public penstock::Source {
   explicit WrongSource(const StageConfig&) {}
   int lanes() const override { return 1; }
   std::optional<Chunk> next(int, const std::stop_token&) override { return TokenChunk(); }
+};
+
+// A source with the fault that it is told to have; else it gives nothing.
+class BadSource final : public penstock::Source {
+ public:
+  using Output = DocumentChunk;
+  explicit BadSource(const StageConfig& config) : fault_(config.text("fault")) {}
+
+  int lanes() const override {
+    if (fault_ == "lanes_throw") {
+      throw std::runtime_error("nobody has counted them");
+    }
+    return fault_ == "no_lanes" ? 0 : fault_ == "negative_lanes" ? -1 : 1;
+  }
+  std::optional<Chunk> next(int, const std::stop_token&) override {
+    if (fault_ == "throws_number") {
+      throw 42;
+    }
+    if (fault_ == "stuck") {
+      get_stuck();
+    }
+    return std::nullopt;
+  }
+  std::optional<std::int64_t> total_bytes() const override {
+    if (fault_ == "size_throws") {
+      throw std::runtime_error("the disk is gone");
+    }
+    return 1;
+  }
+
+ private:
+  const std::string fault_;
+};
+
+// Takes its time, some milliseconds of a processor for each chunk.
+class SlowSource final : public penstock::Source {
+ public:
+  using Output = DocumentChunk;
+  explicit SlowSource(const StageConfig&) {}
+
+  int lanes() const override { return 1; }
+  std::optional<Chunk> next(int, const std::stop_token&) override {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(5);
+    while (std::chrono::steady_clock::now() < end) {
+    }
+    return ++given_ > 10 ? std::nullopt : std::optional<Chunk>(DocumentChunk());
+  }
+
+ private:
+  int given_ = 0;
 };
 
 class WrongShape final : public penstock::BatchStage {
@@ -92,13 +147,19 @@ class WrongShape final : public penstock::BatchStage {
 
 class ThrowsAtBatch final : public penstock::BatchStage {
  public:
-  explicit ThrowsAtBatch(const StageConfig&) {}
+  explicit ThrowsAtBatch(const StageConfig& config) : number_(config.boolean("number")) {}
   Batch process(Batch batch) override {
     if (batch.index == 1) {
+      if (number_) {
+        throw 42;
+      }
       throw std::runtime_error("the batch is ugly");
     }
     return batch;
   }
+
+ private:
+  const bool number_;
 };
 
 class UnmakeableTransform final : public penstock::Transform<DocumentChunk, DocumentChunk> {
@@ -115,6 +176,52 @@ class Drops final : public penstock::Sink {
   void consume(std::shared_ptr<const Batch>, penstock::Completion) override {}
 };
 
+// A sink with the fault that it is told to have.
+class BadSink final : public penstock::Sink {
+ public:
+  explicit BadSink(const StageConfig& config) : fault_(config.text("fault")) {
+    if (fault_ == "stuck_when_made") {
+      get_stuck();
+    }
+  }
+
+  void consume(std::shared_ptr<const Batch> batch, penstock::Completion done) override {
+    if (fault_ == "throws_number") {
+      throw 42;
+    }
+    if (fault_ == "results_throw") {
+      done.done();
+      return;
+    }
+    kept_.push_back(std::move(done));
+    if (fault_ == "keeps_and_throws" && batch->index == 1) {
+      throw std::runtime_error("the table is locked");
+    }
+    if (fault_ == "keeps" && batch->index == 0) {
+      ::kill(::getpid(), SIGINT);
+      has_kept_ = true;
+      has_kept_.notify_all();
+    }
+  }
+
+  // Asks a second time once consume() has returned, so that nobody waits for the deadline.
+  void cancel() noexcept override {
+    if (fault_ == "keeps") {
+      has_kept_.wait(false);
+      ::kill(::getpid(), SIGTERM);
+    }
+  }
+
+  std::vector<penstock::Result> results() const override {
+    throw std::runtime_error("the sum is lost");
+  }
+
+ private:
+  const std::string fault_;
+  std::vector<penstock::Completion> kept_;
+  std::atomic<bool> has_kept_{false};
+};
+
 class CannotBeMade final : public penstock::Sink {
  public:
   explicit CannotBeMade(const StageConfig&) { throw std::runtime_error("no licence"); }
@@ -125,6 +232,14 @@ class DeviceThrows final : public penstock::gpu::DeviceStage {
  public:
   void enqueue(const penstock::gpu::DeviceBatch&, penstock::gpu::DeviceStream) override {
     throw std::runtime_error("the kernel is lost");
+  }
+  std::vector<penstock::Result> results() override { return {}; }
+};
+
+class DeviceStuck final : public penstock::gpu::DeviceStage {
+ public:
+  void enqueue(const penstock::gpu::DeviceBatch&, penstock::gpu::DeviceStream) override {
+    get_stuck();
   }
   std::vector<penstock::Result> results() override { return {}; }
 };
@@ -152,7 +267,29 @@ extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
   registry.add_transform<Stuck>("stuck", "Never returns.", {});
   registry.add_source<WrongSource>("wrong_source", "Declares documents.", {});
   registry.add_batch_stage<WrongShape>("wrong_shape", "Loses a token.", {});
-  registry.add_batch_stage<ThrowsAtBatch>("throws_at_batch", "Throws.", {});
+  registry.add_batch_stage<ThrowsAtBatch>(
+      "throws_at_batch", "Throws.", {Option::boolean("number", "42.").or_else(false)});
+  registry.add_source<BadSource>("bad_source", "Has a fault.", {Option::text("fault", "Which.")});
+  registry.add_source<SlowSource>("slow_source", "Takes its time.", {});
+  registry.add_sink<BadSink>("bad_sink", "Has a fault.", {Option::text("fault", "Which.")});
+  registry.add({"gives_no_maker",
+                "Gives no instances' factory.",
+                Payload::kDocuments,
+                Payload::kDocuments,
+                penstock::Ordering::kParallel,
+                {},
+                penstock::StageFactory(
+                    [](const StageConfig&, const BuildContext&) { return InstanceFactory(); })});
+  registry.add(
+      {"gives_no_instance",
+       "Gives no instance.",
+       Payload::kDocuments,
+       Payload::kDocuments,
+       penstock::Ordering::kParallel,
+       {},
+       penstock::StageFactory([](const StageConfig&, const BuildContext&) -> InstanceFactory {
+         return [] { return nullptr; };
+       })});
   registry.add_sink<Drops>("drops", "Drops completions.", {});
   registry.add_sink<CannotBeMade>("cannot_be_made", "Cannot be made.", {});
   registry.add(
@@ -170,6 +307,15 @@ extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
        {},
        [](const StageConfig&, const penstock::gpu::DeviceStageContext&) {
          return std::make_unique<DeviceThrows>();
+       },
+       {}});
+  penstock::gpu::add_device_stage(
+      registry,
+      {"device_stuck",
+       "Never returns.",
+       {},
+       [](const StageConfig&, const penstock::gpu::DeviceStageContext&) {
+         return std::make_unique<DeviceStuck>();
        },
        {}});
 }

@@ -102,10 +102,20 @@ class Shift final : public penstock::Transform<TokenChunk, TokenChunk> {
 class Reverse final : public penstock::BatchStage {
  public:
   explicit Reverse(const StageConfig&) {}
+  // Returns another object, which has only what is the stage's business.
   Batch process(Batch batch) override {
-    std::reverse(batch.tokens.begin(), batch.tokens.end());
-    return batch;
+    Batch turned;
+    turned.index = batch.index;
+    turned.batch_size = batch.batch_size;
+    turned.sequence_length = batch.sequence_length;
+    turned.row_length = batch.row_length;
+    turned.tokens.assign(batch.tokens.rbegin(), batch.tokens.rend());
+    turned.cu_seqlens = std::move(batch.cu_seqlens);
+    turned.num_rows = batch.num_rows;
+    turned.num_tokens = batch.num_tokens;
+    return turned;
   }
+  std::string why_not_resumable() const override { return ""; }
 };
 
 // Adds up the tokens that are no padding.

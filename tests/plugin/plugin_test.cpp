@@ -3,6 +3,7 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,8 +49,9 @@ class PluginTest : public ::testing::Test {
 
   static RunSummary run(const std::string& path) {
     StageRegistry registry = all_stages();
-    load_plugins(path, registry);
-    return Pipeline(load_config(path, registry), registry).run();
+    const ConfigText text = read_config(path);
+    load_plugins(text, registry);
+    return Pipeline(load_config(text, registry), registry).run();
   }
 
   // What becomes of a run with the stages of bad_stages and every_role.
@@ -71,7 +73,7 @@ class PluginTest : public ::testing::Test {
     StageRegistry registry = all_stages();
     const std::vector<std::string> before = registry.names();
     try {
-      load_plugins(path, registry);
+      load_plugins(read_config(path), registry);
     } catch (const ConfigError& error) {
       EXPECT_EQ(registry.names(), before);
       EXPECT_THAT(error.what(), StartsWith(path + ":1:"));
@@ -104,8 +106,7 @@ TEST_F(PluginTest, RunsAStageOfEveryRole) {
   EXPECT_EQ(summary.stages[5].chunks, 20);
   EXPECT_EQ(summary.stages[5].node, summary.stages[4].node);
   for (const StageSummary& stage : summary.stages) {
-    const bool is_built_in = stage.name == "pack" || stage.name == "device";
-    EXPECT_EQ(stage.plugin, is_built_in ? "" : kEveryRole) << stage.name;
+    EXPECT_EQ(stage.plugin, stage.name == "pack" ? "" : kEveryRole) << stage.name;
   }
   const auto sum_of = [&](int sink) {
     for (const Result& result : summary.sinks.at(static_cast<std::size_t>(sink)).results) {
@@ -166,6 +167,9 @@ TEST_F(PluginTest, IsTakenByEveryCommand) {
               HasSubstr("ids      150 149 148"));
   EXPECT_THAT(penstock({"run", config}).output, HasSubstr("min_length"));
   EXPECT_EQ(penstock({"run", config, "--set", "plugins=[]"}).status, 2);
+  const std::string pipe = "cat '" + config + "' | '" PENSTOCK_BINARY "' validate /dev/stdin";
+  EXPECT_THAT(Subprocess({"/bin/sh", "-c", pipe}, folder_.path()).wait().output,
+              HasSubstr("pack -> reverse -> sum"));
   const Finished missing = penstock({"stages", "--plugin", "./missing.so"});
   EXPECT_EQ(missing.status, 2);
   EXPECT_THAT(missing.errors, StartsWith("penstock: plug-in './missing.so' is not there"));
@@ -192,6 +196,9 @@ TEST_F(PluginTest, RefusesAnotherInterfaceVersionBeforeAnyCodeRuns) {
               HasSubstr("libother_version.so' is built for the interface version 0.0-12345678, but "
                         "this penstock has " +
                         interface_version()));
+  EXPECT_THAT(refusal_of(kFolder + "/libdebug_containers.so"),
+              HasSubstr("libdebug_containers.so' is built for the interface version " +
+                        interface_version() + "-debug, but this penstock has "));
 }
 
 TEST_F(PluginTest, RegistersAllOfAPluginsStagesOrNone) {
@@ -199,9 +206,7 @@ TEST_F(PluginTest, RegistersAllOfAPluginsStagesOrNone) {
               HasSubstr("libtakes_a_name.so' cannot register its stages: stage 'parse' is "
                         "registered twice"));
   EXPECT_THAT(refusal_of(kFolder + "/libthrows.so"),
-              HasSubstr("libthrows.so' cannot register its stages: an exception that is not a "
-                        "std::exception"));
-  const std::string twice = "'" + kFolder + "/" + kEveryRole + "'";
+              HasSubstr("libthrows.so' cannot register its stages: no licence"));
   StageRegistry registry = all_stages();
   load_plugin(kEveryRole, kFolder, registry);
   try {
@@ -218,7 +223,7 @@ TEST_F(PluginTest, TellsOfEveryPluginThatIsRefused) {
   const std::string path = write_config("plugins: [./a.so, ./b.so]\npipeline: []\n");
   StageRegistry registry = all_stages();
   try {
-    load_plugins(path, registry);
+    load_plugins(read_config(path), registry);
     FAIL() << "no error";
   } catch (const ConfigError& error) {
     EXPECT_EQ(error.issues().size(), 2U);
@@ -285,16 +290,125 @@ TEST_F(PluginTest, TellsWhereAStageThatCannotBeMadeStands) {
                         "be made: its factory gave nothing"));
 }
 
-TEST_F(PluginTest, IsNamedByTheStopDeadlineWhereItNeverReturns) {
-  const std::string config =
-      write_config("threads: 2\nplugins: ['" + kFolder + "/" + kEveryRole + "', '" + kFolder + "/" +
-                   kBadStages + "']\npipeline:\n" + kSource + "  - stuck\n" + kRest + "  - sum\n");
-  const Finished finished =
-      Subprocess({PENSTOCK_BINARY, "run", "--quiet", config}, folder_.path()).wait();
-  EXPECT_EQ(finished.status, 130);
-  EXPECT_EQ(finished.errors,
-            "penstock: the run did not stop in time: stage 'stuck' (plug-in libbad_stages.so) did "
-            "not return\n");
+TEST_F(PluginTest, TellsOfNumbersThatAreThrown) {
+  const std::string number = ": an exception that is not a std::exception";
+  EXPECT_EQ(
+      failure_of(std::string("  - bad_source: {fault: throws_number}\n") + kRest + "  - sum\n"),
+      "stage 'bad_source' (plug-in libbad_stages.so) failed in lane 0" + number);
+  EXPECT_EQ(
+      failure_of(std::string(kSource) + kRest + "  - throws_at_batch: {number: true}\n  - sum\n"),
+      "stage 'throws_at_batch' (plug-in libbad_stages.so) failed on batch 1" + number);
+  EXPECT_EQ(failure_of(std::string(kSource) + kRest + "  - bad_sink: {fault: throws_number}\n"),
+            "sink 'bad_sink' (plug-in libbad_stages.so) failed on batch 0" + number);
+}
+
+TEST_F(PluginTest, RefusesASourceWithoutLanes) {
+  const auto failure_with = [this](const std::string& fault) {
+    return failure_of("  - bad_source: {fault: " + fault + "}\n" + kRest + "  - sum\n");
+  };
+  const std::string place = folder_.path("config.yaml") +
+                            ":4:5: stage 'bad_source' (plug-in libbad_stages.so) cannot be made: ";
+  EXPECT_EQ(failure_with("no_lanes"), place + "its lanes() gave 0, expected at least 1");
+  EXPECT_EQ(failure_with("negative_lanes"), place + "its lanes() gave -1, expected at least 1");
+  EXPECT_EQ(failure_with("lanes_throw"), place + "nobody has counted them");
+}
+
+TEST_F(PluginTest, TellsOfATransformWithoutInstances) {
+  EXPECT_THAT(failure_of(kSource + std::string("  - gives_no_maker\n") + kRest + "  - sum\n"),
+              HasSubstr("stage 'gives_no_maker' (plug-in libbad_stages.so) cannot be made: its "
+                        "factory gave nothing"));
+  EXPECT_THAT(failure_of(kSource + std::string("  - gives_no_instance\n") + kRest + "  - sum\n"),
+              HasSubstr("stage 'gives_no_instance' (plug-in libbad_stages.so) cannot be made: its "
+                        "factory gave none"));
+}
+
+TEST_F(PluginTest, EndsWhereASinkKeepsCompletionsAndThrows) {
+  EXPECT_EQ(failure_of(std::string(kSource) + kRest + "  - bad_sink: {fault: keeps_and_throws}\n"),
+            "sink 'bad_sink' (plug-in libbad_stages.so) failed on batch 1: the table is locked");
+  // Nor does it where another stage throws.
+  EXPECT_EQ(failure_of(std::string(kSource) + kRest +
+                       "  - throws_at_batch\n  - bad_sink: {fault: keeps_and_throws}\n"),
+            "stage 'throws_at_batch' (plug-in libbad_stages.so) failed on batch 1: the batch is "
+            "ugly");
+}
+
+TEST_F(PluginTest, TellsOfWhatCannotBeToldAtTheEnd) {
+  EXPECT_EQ(failure_of(std::string(kSource) + kRest + "  - bad_sink: {fault: results_throw}\n"),
+            "sink 'bad_sink' (plug-in libbad_stages.so) failed at the end: the sum is lost");
+  const std::string path = config_of(
+      kBadStages,
+      "  - bad_source: {fault: size_throws}\n  - tokenize_bytes\n  - pack: {batch_size: 1, "
+      "sequence_length: 4}\n  - discard\n");
+  const RunSummary summary = run(path);
+  EXPECT_EQ(summary.total_input_bytes, std::nullopt);
+  EXPECT_THAT(summary.warnings,
+              ElementsAre("stage 'bad_source' (plug-in libbad_stages.so) does not tell how much "
+                          "there is to read: the disk is gone"));
+}
+
+TEST_F(PluginTest, CountsTheTimeOfASource) {
+  const RunSummary summary = run(config_of(
+      kBadStages,
+      "  - slow_source\n  - tokenize_bytes\n  - pack: {batch_size: 1, sequence_length: 4}\n"
+      "  - discard\n"));
+  EXPECT_GE(summary.stages.at(0).busy_seconds, 0.05);
+  EXPECT_EQ(summary.limiting_stage, "slow_source");
+}
+
+TEST_F(PluginTest, GoesOnFromACheckpointWhereBatchStagesSaySo) {
+  std::ofstream(folder_.path("texts.jsonl")) << "{\"text\": \"abcdefghijklmnop\"}\n";
+  const auto config = [&](const std::string& batch_stage) {
+    return write_config(
+        "plugins: ['" + kFolder + "/" + kEveryRole + "', '" + kFolder + "/" + kBadStages +
+        "']\ncheckpoint_folder: " + folder_.path("checkpoints") +
+        "\ncheckpoint_every: 1\npipeline:\n  - read: {paths: " + folder_.path("texts.jsonl") +
+        "}\n  - parse\n  - tokenize_bytes\n  - pack: {batch_size: 1, "
+        "sequence_length: 4}\n  - " +
+        batch_stage + "\n  - sum\n");
+  };
+  const std::string good = config("reverse");
+  const auto penstock = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {PENSTOCK_BINARY, "run", "--quiet", good});
+    return Subprocess(arguments, folder_.path()).wait();
+  };
+  const Finished first = penstock({});
+  EXPECT_EQ(first.status, 0) << first.errors;
+  EXPECT_FALSE(fs::is_empty(folder_.path("checkpoints"))) << "the batch stage lost them";
+  const Finished second = penstock({"--resume", "latest"});
+  EXPECT_EQ(second.status, 0) << second.errors;
+  config("throws_at_batch");
+  const Finished refused = penstock({"--resume", "latest"});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.errors,
+              HasSubstr("a run with 'throws_at_batch' cannot go on from a checkpoint: the batch "
+                        "stage does not say that it remembers nothing of earlier batches"));
+}
+
+TEST_F(PluginTest, IsNamedByTheStopDeadline) {
+  const auto errors_of = [this](const std::string& stages) {
+    const std::string config =
+        write_config("threads: 2\nplugins: ['" + kFolder + "/" + kEveryRole + "', '" + kFolder +
+                     "/" + kBadStages + "']\npipeline:\n" + stages);
+    const Finished finished =
+        Subprocess({PENSTOCK_BINARY, "run", "--quiet", config}, folder_.path()).wait();
+    EXPECT_EQ(finished.status, 130);
+    return finished.errors;
+  };
+  const std::string begin = "penstock: the run did not stop in time: ";
+  const std::string plugin = " (plug-in libbad_stages.so) ";
+  const std::string source = kSource;
+  EXPECT_EQ(errors_of(source + "  - stuck\n" + kRest + "  - sum\n"),
+            begin + "stage 'stuck'" + plugin + "did not return\n");
+  EXPECT_EQ(errors_of(std::string("  - bad_source: {fault: stuck}\n") + kRest + "  - sum\n"),
+            begin + "stage 'bad_source'" + plugin + "did not return\n");
+  EXPECT_EQ(errors_of(source + kRest + "  - device: {kind: cpu, stage: device_stuck}\n"),
+            begin + "stage 'device'" + plugin + "did not return\n");
+  EXPECT_THAT(errors_of(source + kRest + "  - bad_sink: {fault: keeps}\n"),
+              ContainsRegex("^" + begin +
+                            "sink 'bad_sink' .plug-in libbad_stages.so. keeps the "
+                            "completions of [0-9]+ batch(es)?\n$"));
+  EXPECT_EQ(errors_of(source + kRest + "  - bad_sink: {fault: stuck_when_made}\n"),
+            begin + "a stage was still being made\n");
 }
 
 }  // namespace
