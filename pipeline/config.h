@@ -27,8 +27,8 @@ const Option& on_error_option();
 
 // A configuration file as it was read. Once, because it may be a pipe.
 struct ConfigText {
-  std::string path;
-  std::string yaml;
+  std::string path;  // as it was given, for messages
+  std::string yaml;  // all that it holds
 };
 // Throws FileError where the file cannot be read.
 ConfigText read_config(std::string path);
