@@ -111,7 +111,9 @@ Measurement TrainBench::pipeline() const {
        {"cores_used", timed.summary.cpu_seconds / timed.summary.wall_seconds},
        {"limit", timed.summary.limiting_stage}}};
   for (const Result& result : profiled.results) {
-    if (!std::holds_alternative<std::vector<double>>(result.value)) {
+    // The stage's own speed is that of its last report.
+    if (!std::holds_alternative<std::vector<double>>(result.value) &&
+        result.name != "tokens_per_second") {
       measurement.figures.push_back(result);
     }
   }

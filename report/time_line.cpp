@@ -59,7 +59,7 @@ std::string state_of(const std::string& who, double busy, const std::string& lim
 }
 
 void add_segment(TimeLine::Row& row, const OccupancyRow& stretch, double busy) {
-  const double begin = stretch.time - stretch.seconds;
+  const double begin = std::max(0.0, stretch.time - stretch.seconds);  // rounded
   std::string state = state_of(row.who, busy, stretch.limiting_stage);
   if (!row.segments.empty()) {
     TimeLine::Segment& last = row.segments.back();
