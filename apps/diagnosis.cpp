@@ -206,9 +206,11 @@ class Diagnostician {
     if (sink_limits_) {
       add_sink_remedies(diagnosis.limit, remedies);
     } else if (memory_limits_) {
+      // Threads that are busy all of the time do no more than this.
+      const double most = evidence_.bytes_per_second / std::max(evidence_.threads_busy, 0.01);
       remedies.push_back({"Let more bytes be in flight.",
                           {"memory_limit: " + bytes_option(4 * evidence_.memory_limit)},
-                          predict(model_)});
+                          std::min(predict(model_), most)});
     } else {
       add_feed_remedies(remedies);
     }
