@@ -1,6 +1,7 @@
 #include "apps/summary_text.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <string_view>
 #include <variant>
@@ -197,7 +198,9 @@ std::string numbers_text(const std::vector<double>& numbers) {
 
 struct ResultText {
   std::string operator()(std::int64_t count) const { return grouped(count); }
-  std::string operator()(double number) const { return fmt::format("{:.6g}", number); }
+  std::string operator()(double number) const {
+    return std::isnan(number) ? "-" : fmt::format("{:.6g}", number);
+  }
   std::string operator()(const std::string& text) const { return text; }
   std::string operator()(const std::vector<double>& numbers) const { return numbers_text(numbers); }
 };

@@ -198,7 +198,7 @@ void DeviceFeeder::pass_on_reports(Session& session) const {
 }
 
 void DeviceFeeder::begin_save(Session& session, const Batch& batch) const {
-  if (!saves_ || !batch.checkpoint) {
+  if (!saves_ || !batch.checkpoint || !batch.checkpoint->is_wanted()) {
     return;
   }
   if (session.saving) {

@@ -61,8 +61,8 @@ struct Batch {
   // Of this batch and all before it. `in` does not count the chunk that completed this batch, so
   // out - in of that one's tokens are in batches.
   TokenAccount account;
-  // The checkpoint that is due behind this batch; null behind most. A sink that has a state adds
-  // it.
+  // The checkpoint that is due behind this batch; null behind most. A sink that has a state asks
+  // whether it is wanted, and adds its state then.
   std::shared_ptr<PendingCheckpoint> checkpoint;
 };
 

@@ -29,7 +29,9 @@ class CheckpointSchedule {
 
   // Asked once for each batch, in stream order, by one thread at a time.
   virtual bool is_due(std::int64_t batch_index) = 0;
-  // For a batch where is_due() was true; by the same thread. May be null: then none is made.
+  // For a batch where is_due() was true; by the same thread. Batches may wait for a slow sink in
+  // thousands: what is due is not all made (PendingCheckpoint::is_wanted()). May be null: then none
+  // is made.
   virtual std::shared_ptr<PendingCheckpoint> begin(StreamPosition position,
                                                    std::size_t num_parts) = 0;
   // The run is over, whatever ended it: returns when every checkpoint that is ready is written.

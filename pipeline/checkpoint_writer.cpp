@@ -156,27 +156,26 @@ CheckpointWriter::~CheckpointWriter() {
 }
 
 bool CheckpointWriter::is_due(std::int64_t batch_index) {
-  if ((batch_index + 1) % options_.every != 0) {
-    return false;
-  }
+  return (batch_index + 1) % options_.every == 0;
+}
+
+std::shared_ptr<PendingCheckpoint> CheckpointWriter::begin(StreamPosition position,
+                                                           std::size_t num_parts) {
+  return std::make_shared<PendingCheckpoint>(
+      std::move(position),
+      num_parts,
+      [this](PendingCheckpoint::Content content) { take(std::move(content)); },
+      [this] { return enter(); });
+}
+
+bool CheckpointWriter::enter() {
   const std::lock_guard lock(mutex_);
   if (under_way_) {
     ++counts_.left_out;
     return false;
   }
+  under_way_ = true;
   return true;
-}
-
-std::shared_ptr<PendingCheckpoint> CheckpointWriter::begin(StreamPosition position,
-                                                           std::size_t num_parts) {
-  {
-    const std::lock_guard lock(mutex_);
-    under_way_ = true;
-  }
-  return std::make_shared<PendingCheckpoint>(
-      std::move(position), num_parts, [this](PendingCheckpoint::Content content) {
-        take(std::move(content));
-      });
 }
 
 void CheckpointWriter::take(PendingCheckpoint::Content content) {

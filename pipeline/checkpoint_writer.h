@@ -15,9 +15,9 @@
 namespace penstock {
 
 // Writes a checkpoint every so many batches to a folder, on a thread of its own while the run goes
-// on, and keeps the last few. One is under way at a time, from where it is due until it is on disk:
-// what is due meanwhile is left out. One that cannot be written leaves nothing behind, and the ones
-// before as they are. One run at a time uses a folder.
+// on, and keeps the last few. One is under way at a time, from where the first sink comes to its
+// batch until it is on disk: what sinks come to meanwhile is left out. One that cannot be written
+// leaves nothing behind, and the ones before as they are. One run at a time uses a folder.
 class CheckpointWriter final : public CheckpointSchedule {
  public:
   struct Options {
@@ -47,6 +47,8 @@ class CheckpointWriter final : public CheckpointSchedule {
   class Lock;
 
   void run();
+  // Whether none is under way; one is from then on.
+  bool enter();
   void take(PendingCheckpoint::Content content);
   // Waits; nothing at the end.
   std::optional<PendingCheckpoint::Content> next_ready();

@@ -4,8 +4,26 @@
 
 namespace penstock {
 
-PendingCheckpoint::PendingCheckpoint(StreamPosition position, std::size_t num_parts, Ready ready)
-    : content_{std::move(position), {}}, outstanding_(num_parts + 1), ready_(std::move(ready)) {}
+PendingCheckpoint::PendingCheckpoint(StreamPosition position,
+                                     std::size_t num_parts,
+                                     Ready ready,
+                                     Wanted wanted)
+    : content_{std::move(position), {}},
+      outstanding_(num_parts + 1),
+      ready_(std::move(ready)),
+      wanted_(std::move(wanted)) {}
+
+bool PendingCheckpoint::is_wanted() {
+  const std::lock_guard lock(mutex_);
+  return decide();
+}
+
+bool PendingCheckpoint::decide() {
+  if (!is_wanted_) {
+    is_wanted_ = !wanted_ || wanted_();
+  }
+  return *is_wanted_;
+}
 
 void PendingCheckpoint::add(std::string label, CheckpointPart part) {
   std::unique_lock lock(mutex_);
@@ -14,7 +32,10 @@ void PendingCheckpoint::add(std::string label, CheckpointPart part) {
 }
 
 void PendingCheckpoint::complete_batch() {
-  finish_one(std::unique_lock(mutex_));
+  std::unique_lock lock(mutex_);
+  if (decide()) {
+    finish_one(std::move(lock));
+  }
 }
 
 void PendingCheckpoint::finish_one(std::unique_lock<std::mutex> lock) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,9 +30,18 @@ class PendingCheckpoint {
   };
   // Called once, by whoever makes the checkpoint ready.
   using Ready = std::function<void(Content)>;
+  // Called once, by whoever asks first, which is when a sink has come to the batch: whether the
+  // checkpoint is made at all.
+  using Wanted = std::function<bool()>;
 
-  // `num_parts`: how many sinks add a part.
-  PendingCheckpoint(StreamPosition position, std::size_t num_parts, Ready ready);
+  // `num_parts`: how many sinks add a part. Without `wanted` it is made.
+  PendingCheckpoint(StreamPosition position,
+                    std::size_t num_parts,
+                    Ready ready,
+                    Wanted wanted = nullptr);
+
+  // Whether it is made: the same for every sink. One that has a state asks before it saves it.
+  bool is_wanted();
 
   // The state of the sink `label` as it is right behind the batch.
   void add(std::string label, CheckpointPart part);
@@ -39,6 +49,7 @@ class PendingCheckpoint {
   void complete_batch();
 
  private:
+  bool decide();  // with the lock
   void finish_one(std::unique_lock<std::mutex> lock);
 
   std::mutex mutex_;
@@ -46,6 +57,8 @@ class PendingCheckpoint {
   Content content_;
   std::size_t outstanding_;  // parts, and the batch
   Ready ready_;
+  Wanted wanted_;
+  std::optional<bool> is_wanted_;  // once it is decided
 };
 
 }  // namespace penstock

@@ -171,7 +171,10 @@ TEST_F(ResumedTrainingTest, TrainsAsIfNothingHadHappened) {
   const auto whole = history("whole", {"--set", "checkpoint_folder=none"});
   EXPECT_GT(whole.size(), 10U);
   EXPECT_EQ(history("resumed", {}), whole);
-  EXPECT_EQ(history("resumed", {"--resume", checkpoint(0)}), whole);
+  EXPECT_EQ(
+      history("resumed",
+              {"--resume", checkpoint(0), "--set", "checkpoint_folder=" + folder_.path("others")}),
+      whole);
 }
 
 // The first row behind an odd batch covers one batch instead of two.

@@ -128,9 +128,11 @@ TEST(SummaryText, ShowsTheFirstOfManyNumbers) {
   report.summary.sinks = {{"device",
                            {{"few", std::vector<double>{1, 2.5}},
                             {"many", std::vector<double>(1234, 7.0)},
-                            {"none", std::vector<double>{}}}}};
+                            {"none", std::vector<double>{}},
+                            {"lost", std::nan("")}}}};
   const std::string text = summary_text(report);
   EXPECT_THAT(text, HasSubstr("few   1, 2.5\n"));
+  EXPECT_THAT(text, HasSubstr("lost  -\n"));
   EXPECT_THAT(text, HasSubstr("many  7, 7, 7, 7, 7, 7, 7, 7, ... (1,234 in all)\n"));
 }
 

@@ -173,13 +173,15 @@ TEST_F(HeldOutTest, KeepsTheSamplesOfTheRunThatItGoesOnFrom) {
   CheckpointWriter::Options every_fourth;
   every_fourth.folder = checkpoints;
   every_fourth.every = 4;
+  every_fourth.keep = 1000;
   {
     Pipeline pipeline(config(options), *registry_);
     pipeline.set_checkpoints(std::make_shared<CheckpointWriter>(every_fourth));
     pipeline.run();
   }
   const std::vector<json> samples = lines(samples_);
-  const ResumePoint point = latest_checkpoint(checkpoints).point;
+  const ResumePoint point =
+      read_checkpoint(checkpoints + "/" + list_checkpoints(checkpoints).front().second);
   std::vector<json> expected;
   for (const json& sample : samples) {
     if (sample["step"] > point.position.next_batch) {

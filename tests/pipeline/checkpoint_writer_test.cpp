@@ -108,18 +108,27 @@ TEST_F(CheckpointWriterTest, KeepsTheLastOnes) {
 
 TEST_F(CheckpointWriterTest, LeavesOutWhatIsDueWhileOneIsUnderWay) {
   CheckpointWriter writer(options(1, 9));
-  ASSERT_TRUE(writer.is_due(0));
-  const auto pending = writer.begin(position(1), 1);
-  pending->complete_batch();
-  EXPECT_FALSE(writer.is_due(1));  // the sink's part is not there yet
+  // All batches are dealt before the sink comes to the first.
+  std::vector<std::shared_ptr<PendingCheckpoint>> pending;
+  for (std::int64_t batch = 0; batch < 4; ++batch) {
+    ASSERT_TRUE(writer.is_due(batch));
+    pending.push_back(writer.begin(position(batch + 1), 1));
+  }
+  EXPECT_TRUE(pending[0]->is_wanted());
+  EXPECT_TRUE(pending[0]->is_wanted());  // of another sink
+  pending[0]->complete_batch();
+  EXPECT_FALSE(pending[1]->is_wanted());  // the sink's part is not there yet
   std::promise<void> written;
-  pending->add("device", [&](const std::string&) { written.get_future().wait(); });
-  EXPECT_FALSE(writer.is_due(2));
+  pending[0]->add("device", [&](const std::string&) { written.get_future().wait(); });
+  pending[2]->complete_batch();  // nobody has asked
+  EXPECT_FALSE(pending[2]->is_wanted());
   written.set_value();
   while (writer.counts().written == 0) {
     std::this_thread::yield();
   }
-  EXPECT_TRUE(writer.is_due(3));
+  EXPECT_TRUE(pending[3]->is_wanted());
+  pending[1]->complete_batch();
+  EXPECT_FALSE(pending[1]->is_wanted());
   EXPECT_EQ(writer.counts().left_out, 2);
 }
 
@@ -156,7 +165,8 @@ TEST_F(CheckpointWriterTest, LetsGoOfWhatItCouldNotWriteBeforeTheNextIsDue) {
   CheckpointWriter writer(options(1, 9));
   std::ofstream(folder() + "/batch-000000000001.partial") << "in the way of the folder";
   std::promise<bool> was_due;
-  std::shared_ptr<void> state(nullptr, [&](void*) { was_due.set_value(writer.is_due(1)); });
+  std::shared_ptr<void> state(
+      nullptr, [&](void*) { was_due.set_value(writer.begin(position(2), 1)->is_wanted()); });
   make(writer, 0, [state = std::move(state)](const std::string&) {});
   EXPECT_EQ(writer.counts().failed, 1);
   EXPECT_FALSE(was_due.get_future().get());
