@@ -1,5 +1,7 @@
 #include "apps/summary_text.h"
 
+#include <cmath>
+
 #include <gmock/gmock.h>
 
 #include "tests/apps/sample_report.h"
