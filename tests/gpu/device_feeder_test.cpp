@@ -252,7 +252,8 @@ class LateReports final : public DeviceStage {
   std::size_t next_ = 0;
 };
 
-TEST(DeviceFeeder, PassesOnEveryReportInOrder) {
+// What is reported of a run over the batches from `first` to 11, after every third of the stream.
+std::vector<std::int64_t> reported_from(int first) {
   StageMetrics metrics("device", 1);
   Completions completions;
   std::vector<std::int64_t> reported;
@@ -260,27 +261,20 @@ TEST(DeviceFeeder, PassesOnEveryReportInOrder) {
   setup.report_every = 3;
   setup.on_report = [&](const Report& report) { reported.push_back(report.num_batches); };
   DeviceFeeder feeder(std::move(setup), metrics);
-  for (int i = 0; i < 12; ++i) {
+  for (int i = first; i < 12; ++i) {
     feeder.consume(make_batch(i), completions.next());
   }
   feeder.finish();
-  EXPECT_THAT(reported, ElementsAre(3, 6, 9, 12));
+  return reported;
+}
+
+TEST(DeviceFeeder, PassesOnEveryReportInOrder) {
+  EXPECT_THAT(reported_from(0), ElementsAre(3, 6, 9, 12));
 }
 
 // As the run that is gone on with would have.
 TEST(DeviceFeeder, ReportsBehindTheSameBatchesOfTheStreamWhereverTheRunBegins) {
-  StageMetrics metrics("device", 1);
-  Completions completions;
-  std::vector<std::int64_t> reported;
-  DeviceFeeder::Setup setup = setup_of([] { return std::make_unique<LateReports>(); });
-  setup.report_every = 3;
-  setup.on_report = [&](const Report& report) { reported.push_back(report.num_batches); };
-  DeviceFeeder feeder(std::move(setup), metrics);
-  for (int i = 4; i < 12; ++i) {
-    feeder.consume(make_batch(i), completions.next());
-  }
-  feeder.finish();
-  EXPECT_THAT(reported, ElementsAre(2, 5, 8));  // batches of its own: 5, 8 and 11
+  EXPECT_THAT(reported_from(4), ElementsAre(2, 5, 8));  // batches of its own: 5, 8 and 11
 }
 
 // Tells what it was asked.

@@ -244,6 +244,22 @@ class DeviceStuck final : public penstock::gpu::DeviceStage {
   std::vector<penstock::Result> results() override { return {}; }
 };
 
+// A parallel stage that takes documents and declares this output.
+void add_stage_of_documents(penstock::StageRegistry& registry,
+                            const std::string& name,
+                            const std::string& summary,
+                            Payload output,
+                            const InstanceFactory& make) {
+  registry.add(
+      {name,
+       summary,
+       Payload::kDocuments,
+       output,
+       penstock::Ordering::kParallel,
+       {},
+       penstock::StageFactory([make](const StageConfig&, const BuildContext&) { return make; })});
+}
+
 }  // namespace
 
 extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
@@ -251,16 +267,9 @@ extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
       "throws_at",
       "Throws.",
       {Option::integer("record", "Where."), Option::boolean("number", "42.").or_else(false)});
-  registry.add(
-      {"wrong_payload",
-       "Declares tokens.",
-       Payload::kDocuments,
-       Payload::kTokens,
-       penstock::Ordering::kParallel,
-       {},
-       penstock::StageFactory([](const StageConfig&, const BuildContext&) -> InstanceFactory {
-         return [] { return std::make_unique<WrongPayload>(); };
-       })});
+  add_stage_of_documents(registry, "wrong_payload", "Declares tokens.", Payload::kTokens, [] {
+    return std::make_unique<WrongPayload>();
+  });
   registry.add_transform<LosesPosition>("loses_position", "Forgets.", {});
   registry.add_transform<UnmakeableTransform>(
       "unmakeable", "Cannot be made.", {Option::integer("size", "Is wrong.")});
@@ -272,24 +281,15 @@ extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
   registry.add_source<BadSource>("bad_source", "Has a fault.", {Option::text("fault", "Which.")});
   registry.add_source<SlowSource>("slow_source", "Takes its time.", {});
   registry.add_sink<BadSink>("bad_sink", "Has a fault.", {Option::text("fault", "Which.")});
-  registry.add({"gives_no_maker",
-                "Gives no instances' factory.",
-                Payload::kDocuments,
-                Payload::kDocuments,
-                penstock::Ordering::kParallel,
-                {},
-                penstock::StageFactory(
-                    [](const StageConfig&, const BuildContext&) { return InstanceFactory(); })});
-  registry.add(
-      {"gives_no_instance",
-       "Gives no instance.",
-       Payload::kDocuments,
-       Payload::kDocuments,
-       penstock::Ordering::kParallel,
-       {},
-       penstock::StageFactory([](const StageConfig&, const BuildContext&) -> InstanceFactory {
-         return [] { return nullptr; };
-       })});
+  add_stage_of_documents(registry,
+                         "gives_no_maker",
+                         "Gives no instances' factory.",
+                         Payload::kDocuments,
+                         InstanceFactory());
+  add_stage_of_documents(
+      registry, "gives_no_instance", "Gives no instance.", Payload::kDocuments, [] {
+        return nullptr;
+      });
   registry.add_sink<Drops>("drops", "Drops completions.", {});
   registry.add_sink<CannotBeMade>("cannot_be_made", "Cannot be made.", {});
   registry.add(
