@@ -93,6 +93,7 @@ class Diagnostician {
 
   Diagnosis run() {
     Diagnosis diagnosis;
+    diagnosis.is_behind_packing = sink_limits_;
     if (sink_limits_) {
       judge_sink(diagnosis);
     } else if (memory_limits_) {
@@ -209,7 +210,7 @@ class Diagnostician {
       // Threads that are busy all of the time do no more than this.
       const double most = evidence_.bytes_per_second / std::max(evidence_.threads_busy, 0.01);
       remedies.push_back({"Let more bytes be in flight.",
-                          {"memory_limit: " + bytes_option(4 * evidence_.memory_limit)},
+                          {{"", "memory_limit", bytes_option(ample_memory())}},
                           std::min(predict(model_), most)});
     } else {
       add_feed_remedies(remedies);
@@ -217,13 +218,11 @@ class Diagnostician {
     remedies.erase(std::remove_if(remedies.begin(),
                                   remedies.end(),
                                   [&](const Remedy& remedy) {
-                                    return remedy.bytes_per_second <
+                                    return remedy.predicted <
                                            kWorthWhile * evidence_.bytes_per_second;
                                   }),
                    remedies.end());
-    std::stable_sort(remedies.begin(), remedies.end(), [](const Remedy& left, const Remedy& right) {
-      return left.bytes_per_second > right.bytes_per_second;
-    });
+    sort_by_gain(remedies);
     if (sink_limits_) {
       add_fewer_threads(remedies);
     }
@@ -233,16 +232,16 @@ class Diagnostician {
     const std::optional<int> lanes = better_lanes(model_);
     SpeedModel threads = model_;
     threads.cores = evidence_.processors;
-    const std::string threads_line = "threads: " + std::to_string(evidence_.processors);
+    const OptionChange use_all{"", "threads", std::to_string(evidence_.processors)};
     if (evidence_.threads < evidence_.processors) {
-      remedies.push_back({"Use every processor.", {threads_line}, predict(threads)});
+      remedies.push_back({"Use every processor.", {use_all}, predict(threads)});
       if (const std::optional<int> more = better_lanes(threads)) {
         SpeedModel both = threads;
         both.lanes = *more;
         remedies.push_back(
             {"Use every processor, and read more shards at a time (documents come "
              "in another, equally fixed, order).",
-             {threads_line, lanes_line(*more)},
+             {use_all, lanes_change(*more)},
              predict(both)});
       }
     }
@@ -252,7 +251,7 @@ class Diagnostician {
       remedies.push_back(
           {"Read more shards at a time (documents come in another, equally fixed, "
            "order).",
-           {lanes_line(*lanes)},
+           {lanes_change(*lanes)},
            predict(more)});
     }
     add_remedies_outside(remedies);
@@ -275,7 +274,10 @@ class Diagnostician {
       SpeedModel changed = model_;
       const std::string& name = changed.costs[i].name;
       if (bottleneck_of_stage(name) == Bottleneck::kDecompression) {
-        changed.costs[i].seconds_per_byte = 0;
+        // There is more to read then, and it is copied once more.
+        changed.disk_wait *= evidence_.expansion;
+        changed.costs.front().seconds_per_byte *= evidence_.expansion;
+        changed.costs[i].seconds_per_byte = changed.costs.front().seconds_per_byte;
         remedies.push_back({"Store the shards without compression.", {}, predict(changed)});
       } else if (name != "read") {
         changed.costs[i].seconds_per_byte /= 2;
@@ -305,8 +307,8 @@ class Diagnostician {
     return helps ? std::optional(changed.lanes) : std::nullopt;
   }
 
-  std::string lanes_line(int lanes) const {
-    return fmt::format("{}: {{lanes: {}}}", evidence_.costs.front().name, lanes);
+  OptionChange lanes_change(int lanes) const {
+    return {evidence_.costs.front().name, "lanes", std::to_string(lanes)};
   }
 
   void add_sink_remedies(Bottleneck limit, std::vector<Remedy>& remedies) const {
@@ -319,19 +321,24 @@ class Diagnostician {
         remedies.push_back(
             {"Make larger batches: what the host does for each of them then counts "
              "half (the batches are others, of course).",
-             {fmt::format("pack: {{batch_size: {}}}", 2 * evidence_.batch_size)},
+             {{evidence_.batching_stage, "batch_size", std::to_string(2 * evidence_.batch_size)}},
              predict(changed)});
       }
     } else if (limit == Bottleneck::kCopy && evidence_.slots > 0) {
       changed.sink_bytes_per_second = evidence_.bytes_per_second / copy_busy();
       remedies.push_back({"Copy more batches ahead of the one that is computed.",
-                          {fmt::format("{}: {{slots: {}}}", evidence_.sink, 2 * evidence_.slots)},
+                          {{evidence_.sink, "slots", std::to_string(2 * evidence_.slots)}},
                           predict(changed)});
     }
     changed = model_;
+    if (limit == Bottleneck::kCopy) {
+      changed.sink_bytes_per_second /= 1 - copy_busy() / 2;
+      remedies.push_back(
+          {"Use a machine that copies to its GPU twice as fast.", {}, predict(changed)});
+      return;
+    }
     changed.sink_bytes_per_second *= 2;
-    remedies.push_back({limit == Bottleneck::kGpu || limit == Bottleneck::kCopy ||
-                                limit == Bottleneck::kDeviceOnCpu
+    remedies.push_back({limit == Bottleneck::kGpu || limit == Bottleneck::kDeviceOnCpu
                             ? "Use a device that is twice as fast."
                             : "Make '" + evidence_.sink + "' twice as fast.",
                         {},
@@ -347,11 +354,22 @@ class Diagnostician {
         remedies.push_back(
             {"Nothing faster, but processors for other programs: fewer threads keep "
              "it as busy.",
-             {"threads: " + std::to_string(fewer.cores)},
+             {{"", "threads", std::to_string(fewer.cores)}},
              evidence_.bytes_per_second});
         return;
       }
     }
+  }
+
+  // Four times the limit. Where that is less than a chunk for each lane, every lane has one all the
+  // same, and what that takes says what there has to be for each thread to have two.
+  std::int64_t ample_memory() const {
+    std::int64_t ample = 4 * evidence_.memory_limit;
+    if (evidence_.peak_in_flight_bytes > evidence_.memory_limit) {
+      const std::int64_t chunk = evidence_.peak_in_flight_bytes / evidence_.lanes;
+      ample = std::max(ample, 2 * (evidence_.threads + evidence_.lanes) * chunk);
+    }
+    return ample;
   }
 
   // As the option takes it.
@@ -404,6 +422,12 @@ std::string to_string(Bottleneck bottleneck) {
       return "other programs on this machine";
   }
   return "nothing";
+}
+
+void sort_by_gain(std::vector<Remedy>& remedies) {
+  std::stable_sort(remedies.begin(), remedies.end(), [](const Remedy& left, const Remedy& right) {
+    return left.bytes_per_second() > right.bytes_per_second();
+  });
 }
 
 Diagnosis diagnose(const RunEvidence& evidence) {

@@ -27,24 +27,43 @@ std::string cost_table(const RunEvidence& evidence) {
   return table;
 }
 
+std::string gain_text(const RunEvidence& evidence, double bytes_per_second) {
+  return fmt::format("{:.2f}x", bytes_per_second / evidence.bytes_per_second);
+}
+
+std::string outcome(const RunEvidence& evidence, const Remedy& remedy) {
+  if (remedy.tried) {
+    return fmt::format("Tried: {}; predicted: {}.",
+                       rate_text(evidence, *remedy.tried),
+                       gain_text(evidence, remedy.predicted));
+  }
+  const std::string predicted =
+      fmt::format("Predicted: {}.", rate_text(evidence, remedy.predicted));
+  return remedy.failure.empty() ? predicted
+                                : predicted + " Tried, but that run failed: " + remedy.failure;
+}
+
 }  // namespace
 
 std::string diagnosis_text(const RunEvidence& evidence, const Diagnosis& diagnosis) {
   std::string text = fmt::format("What limits: {}\n\n", to_string(diagnosis.limit));
   text += paragraph("  now:", rate_text(evidence, evidence.bytes_per_second));
   text += paragraph("  evidence:", diagnosis.evidence);
+  if (evidence.read_again) {
+    text += paragraph("  note:",
+                      "The input was at its end before the time was, and was read again: a "
+                      "tokenizer that remembers words looks faster than on new text.");
+  }
   text += fmt::format("\n{}", cost_table(evidence));
   if (diagnosis.remedies.empty()) {
     return text + "\nNo change that is known of would make it faster.\n";
   }
-  text += "\nWhat each change would give, by itself:\n";
+  text += "\nWhat each change gives, by itself:\n";
   for (const Remedy& remedy : diagnosis.remedies) {
-    text += '\n' +
-            paragraph(
-                fmt::format("  {:.2f}x", remedy.bytes_per_second / evidence.bytes_per_second),
-                remedy.what + " Predicted: " + rate_text(evidence, remedy.bytes_per_second) + '.');
-    for (const std::string& line : remedy.lines) {
-      text += "           " + line + '\n';
+    text += '\n' + paragraph("  " + gain_text(evidence, remedy.bytes_per_second()),
+                             remedy.what + ' ' + outcome(evidence, remedy));
+    for (const OptionChange& change : remedy.changes) {
+      text += "           " + config_line(change) + '\n';
     }
   }
   return text;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "apps/diagnosis_text.h"
 #include "apps/endless_run.h"
 #include "apps/exit_status.h"
+#include "apps/option_change.h"
 #include "apps/processor_share.h"
 #include "apps/standard_streams.h"
 #include "apps/stop_signal.h"
@@ -27,9 +29,14 @@ namespace penstock {
 namespace {
 
 // Shares of the time that there is. What is left goes to building and to the copies of the sample.
-constexpr double kConfiguredRun = 0.4;
-constexpr double kFeedRun = 0.2;
-constexpr double kReplay = 0.3;
+constexpr double kFeedRun = 0.15;
+constexpr double kConfiguredRun = 0.25;
+constexpr double kReplay = 0.2;
+constexpr double kTrials = 0.35;
+
+constexpr std::size_t kMostTrials = 3;
+// Of batches that wait for a slow sink, in a run that is measured.
+constexpr std::int64_t kWaitingBytes = std::int64_t{128} << 20;
 
 // A file that bad records go to instead of the configured one; removed at the end.
 class QuarantineStandIn {
@@ -90,19 +97,24 @@ class Doctor {
   Doctor(const DoctorOptions& options, const StageRegistry& registry)
       : options_(options),
         registry_(registry),
-        config_(load(options.overrides)),
+        overrides_(options.overrides),
+        config_(load(overrides_)),
         signals_([](int signal) { ::_exit(kExitSignalBase + signal); }) {
-    std::vector<std::string> overrides = options.overrides;
-    overrides.emplace_back("max_errors=none");
+    overrides_.emplace_back("max_errors=none");
     for (std::string& override : without_files(config_, quarantine_.path())) {
-      overrides.push_back(std::move(override));
+      overrides_.push_back(std::move(override));
     }
-    config_ = load(overrides);
+    config_ = load(overrides_);
   }
 
   int execute() {
+    Diagnosis diagnosis;
     try {
       measure();
+      if (signals_.received() == 0) {
+        diagnosis = diagnose(evidence_);
+        try_remedies(diagnosis);
+      }
     } catch (const std::exception& error) {
       write_standard_error("penstock: " + full_message(error) + '\n');
       return kExitRunFailed;
@@ -111,7 +123,7 @@ class Doctor {
       return kExitSignalBase + signals_.received();
     }
     signals_.release();
-    write_standard_output(diagnosis_text(evidence_, diagnose(evidence_)));
+    write_standard_output(diagnosis_text(evidence_, diagnosis));
     return kExitSuccess;
   }
 
@@ -122,17 +134,15 @@ class Doctor {
 
   void measure() {
     const std::stop_token stop = signals_.source().get_token();
-    const ConfiguredRun run =
-        run_as_configured(kConfiguredRun * options_.seconds, config_, registry_, stop);
+    const EndlessRun feed = run_for(kFeedRun * options_.seconds, config_, registry_, stop);
     if (stop.stop_requested()) {
       return;
     }
-    if (run.stretch.wall_seconds <= 0) {
-      throw std::runtime_error(
-          "no two batches were completed in the time that there was; raise "
-          "--seconds");
+    bound_memory(feed);
+    const ConfiguredRun run = run_with({}, kConfiguredRun * options_.seconds, stop);
+    if (stop.stop_requested()) {
+      return;
     }
-    const EndlessRun feed = run_for(kFeedRun * options_.seconds, config_, registry_, stop);
     StageReplay replay(config_, registry_);
     capture(replay, feed, stop);
     const std::vector<ReplayTime> times = replay.measure(stop);
@@ -144,6 +154,68 @@ class Doctor {
     set_feed(feed);
     set_run(run);
     set_sink(run);
+  }
+
+  // A run whose sink is slow fills memory_limit with batches before it is what it will be for the
+  // rest of its time. What it needs to run at full speed is known from the run without sinks.
+  void bound_memory(const EndlessRun& feed) {
+    const std::int64_t enough = kWaitingBytes + 2 * feed.summary.peak_in_flight_bytes;
+    if (enough < config_.run.integer("memory_limit")) {
+      memory_bound_ = {"", "memory_limit", std::to_string(enough)};
+    }
+  }
+
+  // Throws std::runtime_error where the time is too short.
+  ConfiguredRun run_with(const std::vector<OptionChange>& changes,
+                         double seconds,
+                         const std::stop_token& stop) const {
+    std::vector<std::string> overrides = overrides_;
+    if (memory_bound_) {
+      overrides.push_back(config_override(*memory_bound_));
+    }
+    for (const OptionChange& change : changes) {
+      overrides.push_back(config_override(change));
+    }
+    ConfiguredRun run = run_as_configured(seconds, load(overrides), registry_, stop);
+    if (run.stretch.wall_seconds <= 0 && !stop.stop_requested()) {
+      throw std::runtime_error(
+          "no two batches were completed in the time that there was; raise --seconds");
+    }
+    return run;
+  }
+
+  // Those that the configuration can make, the most promising ones.
+  void try_remedies(Diagnosis& diagnosis) {
+    std::vector<Remedy*> trials;
+    for (Remedy& remedy : diagnosis.remedies) {
+      if (!remedy.changes.empty() && trials.size() < kMostTrials) {
+        trials.push_back(&remedy);
+      }
+    }
+    if (!diagnosis.is_behind_packing) {
+      memory_bound_.reset();  // with more threads or lanes they need more
+    }
+    const double seconds =
+        kTrials * options_.seconds / static_cast<double>(std::max<std::size_t>(trials.size(), 1));
+    const std::stop_token stop = signals_.source().get_token();
+    for (Remedy* remedy : trials) {
+      try {
+        const ConfiguredRun run = run_with(remedy->changes, seconds, stop);
+        if (stop.stop_requested()) {
+          return;
+        }
+        remedy->tried = bytes_per_second(run);
+      } catch (const std::exception& error) {
+        remedy->failure = full_message(error);
+      }
+    }
+    sort_by_gain(diagnosis.remedies);
+  }
+
+  // What sinks have finished with: reading runs ahead of them.
+  double bytes_per_second(const ConfiguredRun& run) const {
+    return static_cast<double>(run.stretch.batches) * run.tokens_per_batch /
+           run.stretch.wall_seconds / evidence_.tokens_per_byte;
   }
 
   // As much text as one core can go through twice in the time that there is.
@@ -160,12 +232,17 @@ class Doctor {
   void set_machine(const RunSummary& summary) {
     evidence_.processors = available_threads();
     evidence_.threads = summary.threads;
-    evidence_.memory_limit = summary.memory_limit;
+    evidence_.memory_limit = config_.run.integer("memory_limit");
+    evidence_.peak_in_flight_bytes = summary.peak_in_flight_bytes;
     evidence_.lanes = summary.stages.front().width;
     evidence_.has_lanes_option = integer_option(config_.stages.front(), "lanes") > 0;
-    for (const StageConfig& stage : config_.stages) {
-      evidence_.batch_size = std::max(evidence_.batch_size, integer_option(stage, "batch_size"));
-      evidence_.slots = std::max(evidence_.slots, integer_option(stage, "slots"));
+    const std::vector<std::string> labels = stage_labels(config_.stages);
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      if (const std::int64_t size = integer_option(config_.stages[i], "batch_size"); size > 0) {
+        evidence_.batching_stage = labels[i];
+        evidence_.batch_size = size;
+      }
+      evidence_.slots = std::max(evidence_.slots, integer_option(config_.stages[i], "slots"));
     }
   }
 
@@ -193,9 +270,15 @@ class Doctor {
   void set_run(const ConfiguredRun& run) {
     const RunSummary& stretch = run.stretch;
     evidence_.seconds = stretch.wall_seconds;
-    // What sinks have finished with: reading runs ahead of them.
-    evidence_.bytes_per_second = static_cast<double>(stretch.batches) * run.tokens_per_batch /
-                                 stretch.wall_seconds / evidence_.tokens_per_byte;
+    evidence_.bytes_per_second = bytes_per_second(run);
+    evidence_.read_again =
+        stretch.total_input_bytes && stretch.input_bytes >= *stretch.total_input_bytes;
+    for (const StageSummary& stage : stretch.stages) {
+      if (stage.name == "decompress" && stage.bytes_in > 0) {
+        evidence_.expansion =
+            static_cast<double>(stage.bytes_out) / static_cast<double>(stage.bytes_in);
+      }
+    }
     double busy_seconds = 0;
     for (const StageSummary& stage : stretch.stages) {
       busy_seconds += stage.busy_seconds;
@@ -250,7 +333,9 @@ class Doctor {
   const DoctorOptions& options_;
   const StageRegistry& registry_;
   const QuarantineStandIn quarantine_;
-  PipelineConfig config_;
+  std::vector<std::string> overrides_;
+  PipelineConfig config_;                     // with these
+  std::optional<OptionChange> memory_bound_;  // see bound_memory()
   RunEvidence evidence_;
   StopSignal signals_;  // threads that start later have its signals blocked
 };

@@ -18,11 +18,13 @@ struct RunEvidence {
   int threads = 1;
   int lanes = 1;
   std::int64_t memory_limit = 0;
+  std::int64_t peak_in_flight_bytes = 0;
   bool has_lanes_option = true;  // the source has an option `lanes`
 
   // Each stage alone: processor time. A node without a width has the threads there are.
   std::vector<StageCost> costs;
   double tokens_per_byte = 1;
+  double expansion = 1;        // bytes as decompressed for each that is stored
   double processor_share = 1;  // of the time in which threads had work, a processor was theirs
 
   // The whole as configured, once it was warm.
@@ -39,11 +41,14 @@ struct RunEvidence {
   double sink_busy = 0;         // share of the time
   double gpu_busy = kUnknown;   // share of the time, kernels
   double copy_busy = kUnknown;  // share of the time, copies to the device
-  std::int64_t batch_size = 0;  // of the configured assembler; 0: not known
+  std::string batching_stage;   // label of the stage with an option batch_size; may be empty
+  std::int64_t batch_size = 0;  // of that stage; 0: not known
   std::int64_t slots = 0;       // of `device`; 0: not known
 
   // The same without sinks.
   double feed_bytes_per_second = 0;
+
+  bool read_again = false;  // there was less input than the time would have been enough for
 };
 
 }  // namespace penstock

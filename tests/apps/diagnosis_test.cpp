@@ -11,9 +11,9 @@
 namespace penstock {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 // How far a prediction may be from what comes of it.
 constexpr double kTolerance = 0.12;
@@ -30,14 +30,14 @@ void expect_kept(const SimulatedPipeline& pipeline,
       });
   ASSERT_NE(remedy, diagnosis.remedies.end()) << what << " is not advised";
   SimulatedPipeline changed = pipeline;
-  for (const std::string& line : remedy->lines) {
-    changed.apply(line);
+  for (const OptionChange& change_of_option : remedy->changes) {
+    changed.apply(change_of_option);
   }
   if (change) {
     change(changed);
   }
   const double came = changed.bytes_per_second();
-  EXPECT_NEAR(remedy->bytes_per_second / came, 1, kTolerance) << what;
+  EXPECT_NEAR(remedy->predicted / came, 1, kTolerance) << what;
   EXPECT_GT(came, 1.02 * pipeline.bytes_per_second()) << what;
 }
 
@@ -126,8 +126,20 @@ TEST(Diagnosis, FindsTheMemoryLimit) {
   EXPECT_EQ(diagnosis.limit, Bottleneck::kMemoryLimit);
   EXPECT_THAT(diagnosis.evidence, HasSubstr("memory_limit (4 MiB) was used up"));
   ASSERT_FALSE(diagnosis.remedies.empty());
-  EXPECT_THAT(diagnosis.remedies[0].lines, ElementsAre("memory_limit: 16MiB"));
+  ASSERT_EQ(diagnosis.remedies[0].changes.size(), 1U);
+  EXPECT_EQ(config_line(diagnosis.remedies[0].changes[0]), "memory_limit: 16MiB");
   expect_kept(pipeline, "more bytes");
+}
+
+TEST(Diagnosis, AsksForMemoryForTwoChunksOfEachThread) {
+  SimulatedPipeline pipeline;
+  pipeline.memory_chunks = pipeline.lanes = 4;
+  RunEvidence evidence = pipeline.measure();
+  evidence.peak_in_flight_bytes = 12 * evidence.memory_limit;  // each lane has a chunk of 12 MiB
+  const Diagnosis diagnosis = diagnose(evidence);
+  ASSERT_FALSE(diagnosis.remedies.empty());
+  ASSERT_EQ(diagnosis.remedies[0].changes.size(), 1U);
+  EXPECT_EQ(config_line(diagnosis.remedies[0].changes[0]), "memory_limit: 288MiB");
 }
 
 TEST(Diagnosis, FindsTheGpuAndHowFewThreadsKeepItBusy) {
@@ -138,8 +150,8 @@ TEST(Diagnosis, FindsTheGpuAndHowFewThreadsKeepItBusy) {
   expect_kept(pipeline, "twice as fast", [](SimulatedPipeline& changed) { changed.gpu /= 2; });
   SimulatedPipeline fewer = pipeline;
   ASSERT_FALSE(diagnosis.remedies.empty());
-  ASSERT_EQ(diagnosis.remedies.back().lines.size(), 1U);
-  fewer.apply(diagnosis.remedies.back().lines[0]);
+  ASSERT_EQ(diagnosis.remedies.back().changes.size(), 1U);
+  fewer.apply(diagnosis.remedies.back().changes[0]);
   EXPECT_LT(fewer.threads, pipeline.threads);
   EXPECT_NEAR(fewer.bytes_per_second() / pipeline.bytes_per_second(), 1, 0.02);
 }
@@ -159,15 +171,33 @@ TEST(Diagnosis, FindsADeviceThatIsTheCpu) {
   EXPECT_EQ(limit_of(pipeline), Bottleneck::kDeviceOnCpu);
 }
 
-TEST(Diagnosis, FindsTheCopyAndWriting) {
+TEST(Diagnosis, FindsTheCopyThatWaitsForTheOnlySlot) {
+  SimulatedPipeline pipeline;
+  pipeline.copy = 0.3;
+  pipeline.gpu = 0.03;
+  pipeline.slots = 1;
+  const Diagnosis diagnosis = diagnose(pipeline.measure());
+  EXPECT_EQ(diagnosis.limit, Bottleneck::kCopy);
+  EXPECT_THAT(diagnosis.evidence, HasSubstr("copied batches for 91 %"));
+  expect_kept(pipeline, "more batches ahead");
+  expect_kept(pipeline, "copies to its GPU twice as fast", [](SimulatedPipeline& changed) {
+    changed.copy /= 2;
+  });
+}
+
+TEST(Diagnosis, FindsTheCopy) {
+  SimulatedPipeline pipeline;
+  pipeline.copy = 0.3;
+  EXPECT_EQ(limit_of(pipeline), Bottleneck::kCopy);
+  expect_kept(pipeline, "copies to its GPU twice as fast", [](SimulatedPipeline& changed) {
+    changed.copy /= 2;
+  });
+}
+
+TEST(Diagnosis, FindsWriting) {
   SimulatedPipeline pipeline;
   pipeline.gpu = 0.3;
   RunEvidence evidence = pipeline.measure();
-  evidence.gpu_busy = 0.4;
-  evidence.copy_busy = 0.9;
-  const Diagnosis copy = diagnose(evidence);
-  EXPECT_EQ(copy.limit, Bottleneck::kCopy);
-  EXPECT_THAT(copy.evidence, HasSubstr("copied batches for 90 %"));
   evidence.sink = "write_npy";
   evidence.sink_is_device = false;
   EXPECT_EQ(diagnose(evidence).limit, Bottleneck::kWriting);
@@ -176,8 +206,8 @@ TEST(Diagnosis, FindsTheCopyAndWriting) {
 TEST(Diagnosis, AdvisesNothingThatDoesNotHelp) {
   SimulatedPipeline pipeline;
   for (const Remedy& remedy : diagnose(pipeline.measure()).remedies) {
-    EXPECT_THAT(remedy.lines, IsEmpty()) << remedy.what;
-    EXPECT_GT(remedy.bytes_per_second, pipeline.bytes_per_second()) << remedy.what;
+    EXPECT_THAT(remedy.changes, IsEmpty()) << remedy.what;
+    EXPECT_GT(remedy.predicted, pipeline.bytes_per_second()) << remedy.what;
   }
 }
 
@@ -190,6 +220,46 @@ TEST(Diagnosis, IsToldInWords) {
   EXPECT_THAT(text, HasSubstr("It runs on 2 threads, though there are 8 processors."));
   EXPECT_THAT(text, HasSubstr("\n           threads: 8\n"));
   EXPECT_THAT(text, HasSubstr("  tokenize"));
+}
+
+TEST(Diagnosis, TellsWhatCameOfARemedyThatWasTried) {
+  SimulatedPipeline pipeline;
+  pipeline.threads = 2;
+  const RunEvidence evidence = pipeline.measure();
+  Diagnosis diagnosis = diagnose(evidence);
+  ASSERT_GE(diagnosis.remedies.size(), 2U);
+  ASSERT_EQ(diagnosis.remedies[0].what, "Use every processor.");
+  diagnosis.remedies[0].tried = 1.2 * evidence.bytes_per_second;
+  diagnosis.remedies[1].failure = "no memory";
+  sort_by_gain(diagnosis.remedies);
+  const std::string text = diagnosis_text(evidence, diagnosis);
+  EXPECT_THAT(text, HasSubstr("\n  1.20x Use every processor. Tried: "));
+  EXPECT_THAT(text, HasSubstr("predicted: 4.00x."));
+  EXPECT_THAT(text, HasSubstr("that run failed: no memory"));
+  EXPECT_NE(diagnosis.remedies[0].what, "Use every processor.") << "others gain more";
+}
+
+TEST(Diagnosis, TellsThatTheInputWasReadAgain) {
+  RunEvidence evidence = SimulatedPipeline().measure();
+  EXPECT_THAT(diagnosis_text(evidence, diagnose(evidence)), Not(HasSubstr("read again")));
+  evidence.read_again = true;
+  EXPECT_THAT(diagnosis_text(evidence, diagnose(evidence)), HasSubstr("read again"));
+}
+
+TEST(Diagnosis, KnowsThatPlainShardsAreMoreToRead) {
+  SimulatedPipeline pipeline;
+  pipeline.decompress = 0.6;
+  RunEvidence evidence = pipeline.measure();
+  evidence.costs[0].seconds_per_byte = 0.03;
+  const auto gain = [&] {
+    const Diagnosis diagnosis = diagnose(evidence);
+    EXPECT_EQ(diagnosis.limit, Bottleneck::kDecompression);
+    return diagnosis.remedies.at(0).predicted / evidence.bytes_per_second;
+  };
+  const double as_large = gain();
+  evidence.expansion = 4;
+  // Two copies of four bytes instead of one copy of one byte and of decompressing it.
+  EXPECT_NEAR(as_large / gain(), (8 * 0.03 + 0.36) / (2 * 0.03 + 0.36), 0.01);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
@@ -47,14 +48,16 @@ class DoctorCommandTest : public ::testing::Test {
         sink);
   }
 
-  // A machine that is busy with other things may hide a bottleneck. Doctor says so then.
-  void expect_verdict(const std::string& limit) const {
+  // A machine that is busy with other things may hide a bottleneck. Doctor says so then. `tried` is
+  // the line of a change that has to have been tried.
+  void expect_verdict(const std::string& limit, const std::string& tried) const {
     std::string told;
     for (int attempt = 0; attempt < 3; ++attempt) {
       const Finished run = doctor({"--seconds", "1"});
       ASSERT_EQ(run.status, 0) << run.errors;
       told = run.output;
       if (told.starts_with("What limits: " + limit + '\n')) {
+        EXPECT_THAT(told, ContainsRegex("Tried: [^\n]*\n([^\n]+\n)? {11}" + tried + "\n"));
         return;
       }
     }
@@ -117,7 +120,7 @@ TEST_F(DoctorCommandTest, FindsProcessorsThatAreNotUsed) {
     GTEST_SKIP() << "there is one processor, and one thread uses it";
   }
   write_config("threads: 1\n", kSample, "  - discard\n");
-  expect_verdict("too few threads");
+  expect_verdict("too few threads", "threads: " + std::to_string(available_threads()));
 }
 
 TEST_F(DoctorCommandTest, FindsTooFewLanes) {
@@ -129,7 +132,7 @@ TEST_F(DoctorCommandTest, FindsTooFewLanes) {
       << testing::gzip(records(letters(100'000), "a few words", 20));
   write_config(
       "threads: 2\n", "paths: '" + path("shard.jsonl.gz") + "', lanes: 1", "  - discard\n");
-  expect_verdict("too few lanes");
+  expect_verdict("too few lanes", "read: [{]lanes: [0-9]+[}]");
 }
 
 TEST_F(DoctorCommandTest, FindsAMemoryLimitThatIsTooLow) {
@@ -144,7 +147,7 @@ TEST_F(DoctorCommandTest, FindsAMemoryLimitThatIsTooLow) {
   write_config("threads: 2\nmemory_limit: 1MiB\n",
                "paths: '" + path("shards") + "', chunk_size: 512KiB",
                "  - discard\n");
-  expect_verdict("memory_limit");
+  expect_verdict("memory_limit", "memory_limit: [0-9]+MiB");
 }
 
 TEST_F(DoctorCommandTest, FindsADeviceThatIsTheCpu) {

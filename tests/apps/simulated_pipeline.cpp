@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <queue>
-#include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -68,7 +69,7 @@ class Simulation {
     events_.pop();
     const double passed = event.first - now_;
     thread_busy_ += passed * (pipeline_.threads - free_threads_);
-    sink_busy_ += is_sinking_ ? passed : 0;
+    sink_busy_ += slots_in_use_ > 0 ? passed : 0;
     for (const Lane& lane : lanes_) {
       blocked_ += lane.credits == 0 && !lane.is_reading ? passed : 0;
     }
@@ -81,11 +82,21 @@ class Simulation {
   }
 
   void start_work() {
-    if (!is_sinking_ && !to_sink_.empty()) {
-      is_sinking_ = true;
-      const std::size_t lane = take(to_sink_);
+    if (!is_copying_ && slots_in_use_ < pipeline_.slots && !to_copy_.empty()) {
+      is_copying_ = true;
+      ++slots_in_use_;
+      const std::size_t lane = take(to_copy_);
+      after(pipeline_.copy, [this, lane] {
+        is_copying_ = false;
+        to_compute_.push(lane);
+      });
+    }
+    if (!is_computing_ && !to_compute_.empty()) {
+      is_computing_ = true;
+      const std::size_t lane = take(to_compute_);
       after(pipeline_.host * 8 / pipeline_.batch_size + pipeline_.gpu, [this, lane] {
-        is_sinking_ = false;
+        is_computing_ = false;
+        --slots_in_use_;
         ++lanes_[lane].credits;
         ++finished_;
       });
@@ -101,7 +112,7 @@ class Simulation {
       const std::size_t lane = take(to_pack_);
       on_thread(pipeline_.pack * slowness_, [this, lane] {
         is_packing_ = false;
-        to_sink_.push(lane);
+        to_copy_.push(lane);
       });
       return true;
     }
@@ -149,9 +160,12 @@ class Simulation {
   // The lanes whose chunks wait.
   std::queue<std::size_t> to_transform_;
   std::queue<std::size_t> to_pack_;
-  std::queue<std::size_t> to_sink_;
+  std::queue<std::size_t> to_copy_;
+  std::queue<std::size_t> to_compute_;
   bool is_packing_ = false;
-  bool is_sinking_ = false;
+  bool is_copying_ = false;
+  bool is_computing_ = false;
+  int slots_in_use_ = 0;
   std::priority_queue<Event, std::vector<Event>, Later> events_;
   double now_ = 0;
   double begin_ = 0;
@@ -166,7 +180,7 @@ class Simulation {
 RunEvidence SimulatedPipeline::measure() const {
   RunEvidence evidence = Simulation(*this).run();
   SimulatedPipeline without_sink = *this;
-  without_sink.host = without_sink.gpu = 0;
+  without_sink.copy = without_sink.host = without_sink.gpu = 0;
   evidence.feed_bytes_per_second = without_sink.bytes_per_second();
   evidence.processors = processors;
   evidence.threads = threads;
@@ -181,11 +195,12 @@ RunEvidence SimulatedPipeline::measure() const {
   evidence.disk_wait = disk;
   evidence.sink = "device";
   evidence.sink_has_thread = evidence.sink_is_device = true;
+  evidence.batching_stage = "pack";
   evidence.batch_size = batch_size;
-  evidence.slots = 2;
+  evidence.slots = slots;
   if (is_observed) {
     evidence.gpu_busy = evidence.bytes_per_second * gpu;
-    evidence.copy_busy = 0.01;
+    evidence.copy_busy = evidence.bytes_per_second * copy;
   }
   return evidence;
 }
@@ -194,21 +209,17 @@ double SimulatedPipeline::bytes_per_second() const {
   return Simulation(*this).run().bytes_per_second;
 }
 
-void SimulatedPipeline::apply(const std::string& line) {
-  const auto number_in = [&](const std::string& prefix) {
-    return std::stoi(line.substr(prefix.size()));
-  };
-  if (line.rfind("threads: ", 0) == 0) {
-    threads = number_in("threads: ");
-  } else if (line.rfind("read: {lanes: ", 0) == 0) {
-    lanes = number_in("read: {lanes: ");
-  } else if (line.rfind("pack: {batch_size: ", 0) == 0) {
-    batch_size = number_in("pack: {batch_size: ");
-  } else if (line.rfind("memory_limit: ", 0) == 0) {
-    memory_chunks = static_cast<int>(parse_bytes(line.substr(14)).value() / kChunkBytes);
-  } else {
-    throw std::invalid_argument("no such option: " + line);
+void SimulatedPipeline::apply(const OptionChange& change) {
+  const std::string what = config_override({change.stage, change.option, ""});
+  if (what == "memory_limit=") {
+    memory_chunks = static_cast<int>(parse_bytes(change.value).value() / kChunkBytes);
+    return;
   }
+  const std::map<std::string, int*> options = {{"threads=", &threads},
+                                               {"read.lanes=", &lanes},
+                                               {"pack.batch_size=", &batch_size},
+                                               {"device.slots=", &slots}};
+  *options.at(what) = std::stoi(change.value);
 }
 
 }  // namespace penstock

@@ -1,7 +1,6 @@
 #pragma once
 
-#include <string>
-
+#include "apps/option_change.h"
 #include "apps/run_evidence.h"
 
 namespace penstock {
@@ -9,7 +8,7 @@ namespace penstock {
 // A pipeline that is worked through event by event instead of run: lanes that read into a bounded
 // budget, threads that take the furthest work there is, one packer, and a sink with a thread of its
 // own. It knows nothing of the formulas of diagnose(), and always gives the same. Times are seconds
-// a chunk; a chunk is a byte of text and a token.
+// a chunk; a chunk is a byte of text and a token, and a batch.
 struct SimulatedPipeline {
   int processors = 8;
   int threads = 8;
@@ -21,6 +20,8 @@ struct SimulatedPipeline {
   double parse = 0.05;
   double tokenize = 0.3;
   double pack = 0.01;
+  double copy = 0.001;  // to the device, into one of the slots; the copy before has to be over
+  int slots = 2;
   double host = 0.001;  // of the sink's thread, for each batch of a chunk
   double gpu = 0.001;   // that the sink's thread waits for
   int batch_size = 8;   // the host's part of a chunk shrinks as this grows
@@ -29,8 +30,7 @@ struct SimulatedPipeline {
   RunEvidence measure() const;
   double bytes_per_second() const;
 
-  // Changes what a line of a configuration says: "threads: 4".
-  void apply(const std::string& line);
+  void apply(const OptionChange& change);
 };
 
 }  // namespace penstock
