@@ -14,6 +14,7 @@
 
 #include "pipeline/checkpoint_folder.h"
 #include "tests/apps/subprocess.h"
+#include "tests/file_size_limit.h"
 #include "tests/temporary_folder.h"
 
 namespace penstock {
@@ -209,6 +210,32 @@ TEST_F(ResumedTrainingTest, RefusesAnotherTraining) {
   };
   EXPECT_THAT(error_of("device.heads=4"), HasSubstr("heads was 1 and is 4 now"));
   EXPECT_THAT(error_of("device.accumulate=4"), HasSubstr("accumulate was 2 and is 4 now"));
+}
+
+TEST_F(ResumedTrainingTest, GoesOnWhereWeightsFindNoRoomOnTheDisk) {
+  const std::string width = "device.width=32";  // weights of more than 32 KiB
+  ASSERT_EQ(run({"--set", width}).status, 0);
+  const auto made = list_checkpoints(checkpoints());
+  for (std::size_t i = 1; i < made.size(); ++i) {
+    std::filesystem::remove_all(checkpoints() + "/" + made[i].second);
+  }
+  Finished resumed;
+  {
+    const FileSizeLimit limit(16 << 10);
+    resumed = run({"--resume", "latest", "--set", width});
+  }
+  ASSERT_EQ(resumed.status, 0) << resumed.errors;
+  EXPECT_THAT(resumed.errors,
+              AllOf(HasSubstr("warning: the checkpoint behind batch"),
+                    HasSubstr("model.safetensors"),
+                    HasSubstr("File too large")));
+  const auto counts = nlohmann::json::parse(resumed.output).at("checkpoints");
+  EXPECT_EQ(counts.at("written"), 0);
+  EXPECT_GE(counts.at("failed"), 1);
+  EXPECT_EQ(latest_checkpoint(checkpoints()).point.position.next_batch, made.front().first);
+  EXPECT_EQ(list_checkpoints(checkpoints()).size(), 1U);
+  EXPECT_EQ(run({"--resume", "latest", "--set", width}).status, 0);
+  EXPECT_GT(list_checkpoints(checkpoints()).size(), 1U);
 }
 
 TEST_F(ResumedRunTest, NamesTheLastCheckpointWhereItFails) {
