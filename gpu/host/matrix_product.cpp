@@ -1,7 +1,6 @@
 #include "gpu/host/matrix_product.h"
 
 #include <algorithm>
-#include <mutex>
 
 #include <cblas.h>
 
@@ -19,18 +18,6 @@ Factor from(const Factor& factor, std::int64_t row, std::int64_t column) {
   return {factor.elements + offset, factor.stride, factor.is_transposed};
 }
 
-// OpenBLAS uses the calling thread alone: of the whole process, in which nothing else uses it.
-// Built without threads it shares buffers between callers without a lock, and now and then gives
-// wrong products; then they come one at a time.
-std::unique_lock<std::mutex> enter_blas() {
-  static const bool has_threads = [] {
-    openblas_set_num_threads(1);
-    return openblas_get_parallel() != OPENBLAS_SEQUENTIAL;
-  }();
-  static std::mutex mutex;
-  return has_threads ? std::unique_lock(mutex, std::defer_lock) : std::unique_lock(mutex);
-}
-
 CBLAS_TRANSPOSE transposition(const Factor& factor) {
   return factor.is_transposed ? CblasTrans : CblasNoTrans;
 }
@@ -43,21 +30,20 @@ void multiply_by_transpose(std::int64_t rows,
                            const float* left,
                            const float* right,
                            float* product) {
-  const std::unique_lock lock = enter_blas();
   cblas_sgemm(CblasRowMajor,
               CblasNoTrans,
               CblasTrans,
-              static_cast<blasint>(rows),
-              static_cast<blasint>(columns),
-              static_cast<blasint>(depth),
+              static_cast<f77_int>(rows),
+              static_cast<f77_int>(columns),
+              static_cast<f77_int>(depth),
               1.0F,
               left,
-              static_cast<blasint>(depth),
+              static_cast<f77_int>(depth),
               right,
-              static_cast<blasint>(depth),
+              static_cast<f77_int>(depth),
               0.0F,
               product,
-              static_cast<blasint>(columns));
+              static_cast<f77_int>(columns));
 }
 
 void multiply(std::int64_t rows,
@@ -66,21 +52,20 @@ void multiply(std::int64_t rows,
               const Factor& left,
               const Factor& right,
               const Product& product) {
-  const std::unique_lock lock = enter_blas();
   cblas_sgemm(CblasRowMajor,
               transposition(left),
               transposition(right),
-              static_cast<blasint>(rows),
-              static_cast<blasint>(columns),
-              static_cast<blasint>(depth),
+              static_cast<f77_int>(rows),
+              static_cast<f77_int>(columns),
+              static_cast<f77_int>(depth),
               1.0F,
               left.elements,
-              static_cast<blasint>(left.stride),
+              static_cast<f77_int>(left.stride),
               right.elements,
-              static_cast<blasint>(right.stride),
+              static_cast<f77_int>(right.stride),
               product.adds ? 1.0F : 0.0F,
               product.elements,
-              static_cast<blasint>(product.stride));
+              static_cast<f77_int>(product.stride));
 }
 
 void multiply_in_parallel(const ParallelBlocks& parallel,
