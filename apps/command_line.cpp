@@ -4,6 +4,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <spdlog/fmt/fmt.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -569,8 +571,35 @@ void add_generate(CLI::App& app, Request& request) {
   command->callback([&] { request.command = [&] { return generate_command(request.generate); }; });
 }
 
+// The word in the place of a command, where it is none.
+std::optional<std::string> unknown_command(const CLI::App& app) {
+  if (!app.get_subcommands().empty()) {
+    return std::nullopt;
+  }
+  const std::vector<std::string> words = app.remaining();
+  const bool is_word = !words.empty() && !words.front().starts_with('-');
+  return is_word ? std::optional(words.front()) : std::nullopt;
+}
+
+std::string unknown_command_text(const CLI::App& app, const std::string& name) {
+  std::vector<std::string> commands;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    commands.push_back(command->get_name());
+  }
+  const std::optional<std::string> likely = nearest(name, commands);
+  return fmt::format("penstock: there is no command '{}'{}; 'penstock --help' lists them\n",
+                     name,
+                     likely ? " (did you mean '" + *likely + "'?)" : "");
+}
+
 // Prints help, version or what is wrong with the command line.
 int report(const CLI::App& app, const CLI::ParseError& error) {
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    if (const std::optional<std::string> name = unknown_command(app)) {
+      write_standard_error(unknown_command_text(app, *name));
+      return kExitUsage;
+    }
+  }
   std::ostringstream output;
   std::ostringstream errors;
   const int status = app.exit(error, output, errors);

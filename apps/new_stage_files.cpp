@@ -44,7 +44,7 @@ class @Name@ final
 extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
   registry.add_transform<@Name@>(
       "@name@",
-      "Keeps long documents.",
+      "Example: keeps long documents.",
       {penstock::Option::bytes("least", "The least length of a document.").or_else(20)});
 }
 )";
@@ -86,7 +86,7 @@ class @Name@ final : public penstock::Transform<penstock::TokenChunk, penstock::
 extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
   registry.add_transform<@Name@>(
       "@name@",
-      "Puts one token id in the place of another.",
+      "Example: puts one token id in the place of another.",
       {penstock::Option::integer("from", "The id that goes.").at_least(0),
        penstock::Option::integer("to", "The id that takes its place.").at_least(0)});
 }
@@ -127,7 +127,7 @@ class @Name@ final : public penstock::BatchStage {
 }  // namespace
 
 extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
-  registry.add_batch_stage<@Name@>("@name@", "Turns rows round.", {});
+  registry.add_batch_stage<@Name@>("@name@", "Example: turns rows round.", {});
 }
 )";
 
@@ -181,7 +181,7 @@ class @Name@ final : public penstock::Source {
 extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
   registry.add_source<@Name@>(
       "@name@",
-      "Gives numbered texts.",
+      "Example: gives numbered texts.",
       {penstock::Option::integer("documents", "How many.").at_least(0).or_else(1000)});
 }
 )";
@@ -224,7 +224,7 @@ class @Name@ final : public penstock::Sink {
 }  // namespace
 
 extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
-  registry.add_sink<@Name@>("@name@", "Counts rows.", {});
+  registry.add_sink<@Name@>("@name@", "Example: counts rows.", {});
 }
 )";
 
@@ -266,7 +266,7 @@ extern "C" void penstock_register_stages(penstock::StageRegistry& registry) {
   penstock::gpu::add_device_stage(
       registry,
       {"@name@",
-       "Counts a token id.",
+       "Example: counts a token id.",
        {penstock::Option::integer("id", "The token id to count.").at_least(0)},
        [](const penstock::StageConfig& config, const penstock::gpu::DeviceStageContext&) {
          return std::make_unique<@Name@>(

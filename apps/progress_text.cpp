@@ -24,17 +24,9 @@ struct Piece {
   bool shown = false;
 };
 
-double share_read(const RunSummary& now) {
-  if (!now.total_input_bytes || *now.total_input_bytes <= 0) {
-    return 0;
-  }
-  return std::clamp(
-      static_cast<double>(now.input_bytes) / static_cast<double>(*now.total_input_bytes), 0.0, 1.0);
-}
-
-// Not before everything has been read does it say 100.
-std::string percent_read(const RunSummary& now) {
-  return fmt::format("{:3.0f}%", std::floor(100 * share_read(now)));
+// Not before everything has been delivered does it say 100.
+std::string percent_done(double share) {
+  return fmt::format("{:3.0f}%", std::floor(100 * share));
 }
 
 std::string bytes_read(const RunSummary& now) {
@@ -45,16 +37,22 @@ std::string bytes_read(const RunSummary& now) {
   return text + " read";
 }
 
-// The input has been read and what is in flight is being worked on.
-bool input_is_read(const RunSummary& now) {
-  return now.total_input_bytes && now.input_bytes >= *now.total_input_bytes;
+// Of the text whose tokens came to the assembler in this run, the part that was delivered.
+double delivered_text(const RunSummary& now) {
+  const std::int64_t delivered = now.new_tokens();
+  if (delivered <= 0) {
+    return 0;
+  }
+  const std::int64_t in = now.tokens.in - (now.resumed ? now.resumed->account.out : 0);
+  return static_cast<double>(now.text_bytes) * static_cast<double>(delivered) /
+         static_cast<double>(std::max(in, delivered));
 }
 
 std::string time_text(const RunSummary& now, const RecentRates& rates) {
-  if (input_is_read(now)) {
-    return "finishing";
+  if (now.all_packed && now.delivered_tokens >= now.tokens.out) {
+    return "finishing";  // the sinks are closing what they wrote
   }
-  if (const std::optional<double> left = seconds_left(now, rates.input_bytes_per_second())) {
+  if (const std::optional<double> left = seconds_left(now, rates.share_per_second())) {
     return clock_time(*left) + " left";
   }
   return clock_time(now.wall_seconds) + " so far";
@@ -73,8 +71,8 @@ std::string bar(double share, std::size_t columns) {
 
 std::vector<Piece> pieces_of(const RunSummary& now, const RecentRates& rates) {
   std::vector<Piece> pieces;
-  if (now.total_input_bytes) {
-    pieces.push_back({0, percent_read(now)});
+  if (const std::optional<double> share = now.share_done()) {
+    pieces.push_back({0, percent_done(*share)});
     pieces.push_back({3, std::string(kShortestBar, ' '), true});
   }
   pieces.push_back({4, bytes_read(now)});
@@ -111,12 +109,13 @@ std::size_t choose(std::vector<Piece>& pieces, std::size_t columns) {
 }  // namespace
 
 void RecentRates::add(const RunSummary& now) {
-  samples_.push_back({now.wall_seconds,
-                      static_cast<double>(now.tokens.in),
-                      static_cast<double>(now.text_bytes),
-                      static_cast<double>(now.input_bytes)});
+  now_ = now.wall_seconds;
+  const auto tokens = static_cast<double>(now.new_tokens());
+  if (tokens > samples_.back().tokens) {
+    samples_.push_back({now_, tokens, delivered_text(now), now.share_done().value_or(0)});
+  }
   // The oldest sample that is kept is at least the window old.
-  while (samples_.size() > 2 && samples_[1].seconds <= now.wall_seconds - window_seconds_) {
+  while (samples_.size() > 2 && samples_[1].seconds <= now_ - window_seconds_) {
     samples_.pop_front();
   }
 }
@@ -129,24 +128,29 @@ double RecentRates::text_bytes_per_second() const {
   return rate(&Sample::text_bytes);
 }
 
-double RecentRates::input_bytes_per_second() const {
-  return rate(&Sample::input_bytes);
+double RecentRates::share_per_second() const {
+  return rate(&Sample::share);
 }
 
 double RecentRates::rate(double Sample::*amount) const {
   const Sample& oldest = samples_.front();
   const Sample& newest = samples_.back();
-  const double seconds = newest.seconds - oldest.seconds;
-  return seconds > 0 ? (newest.*amount - oldest.*amount) / seconds : 0;
+  // The next delivery may take as long as any of these did.
+  double longest_wait = 0;
+  for (std::size_t i = 1; i < samples_.size(); ++i) {
+    longest_wait = std::max(longest_wait, samples_[i].seconds - samples_[i - 1].seconds);
+  }
+  const double seconds = std::max(newest.seconds, now_ - longest_wait) - oldest.seconds;
+  return seconds > 0 ? std::max(0.0, newest.*amount - oldest.*amount) / seconds : 0;
 }
 
-std::optional<double> seconds_left(const RunSummary& now, double input_bytes_per_second) {
-  if (!now.total_input_bytes || input_bytes_per_second <= 0) {
+std::optional<double> seconds_left(const RunSummary& now, double share_per_second) {
+  const double share = now.share_done().value_or(0);
+  if (share <= 0 || now.wall_seconds <= 0) {
     return std::nullopt;
   }
-  const std::int64_t bytes_left =
-      std::max<std::int64_t>(0, *now.total_input_bytes - now.input_bytes);
-  return static_cast<double>(bytes_left) / input_bytes_per_second;
+  const double speed = share_per_second > 0 ? share_per_second : share / now.wall_seconds;
+  return (1 - share) / speed;
 }
 
 std::string progress_bar(const RunSummary& now, const RecentRates& rates, int columns) {
@@ -158,8 +162,9 @@ std::string progress_bar(const RunSummary& now, const RecentRates& rates, int co
       continue;
     }
     line += line.empty() ? "" : "  ";
-    line += piece.is_bar ? bar(share_read(now), std::min(kShortestBar + left_over, kLongestBar))
-                         : piece.text;
+    line += piece.is_bar
+                ? bar(now.share_done().value_or(0), std::min(kShortestBar + left_over, kLongestBar))
+                : piece.text;
   }
   return line;
 }

@@ -1,5 +1,6 @@
 #include "apps/summary_json.h"
 
+#include <optional>
 #include <variant>
 
 #include <nlohmann/json.hpp>
@@ -100,6 +101,7 @@ Json sinks_json(const RunSummary& summary) {
 std::string summary_json(const RunReport& report) {
   const RunSummary& summary = report.summary;
   const double wall = summary.wall_seconds;
+  const std::optional<double> share_done = summary.share_done();
   Json json = {
       {"schema_version", kSchemaVersion},
       {"penstock_version", version()},
@@ -124,11 +126,13 @@ std::string summary_json(const RunReport& report) {
         {"bytes", summary.input_bytes},
         {"records", summary.records},
         {"rejects", summary.rejects}}},
+      {"share_done", share_done ? Json(*share_done) : Json(nullptr)},
       {"documents", summary.documents},
       {"text_bytes", summary.text_bytes},
       {"tokens",
        {{"in", summary.tokens.in},
         {"packed", summary.tokens.out},
+        {"delivered", summary.delivered_tokens},
         {"dropped", summary.tokens.dropped},
         {"padded", summary.tokens.padded},
         {"repeated", summary.tokens.repeated}}},

@@ -53,12 +53,18 @@ std::string documents_row(const RunSummary& summary) {
                                   : "no documents came out of the records; " + rejects);
 }
 
+// Packed, but some sink was not finished with their batch when the run was stopped or failed.
+std::int64_t undelivered_tokens(const RunSummary& summary) {
+  return summary.tokens.out - summary.delivered_tokens;
+}
+
 std::string tokens_row(const RunSummary& summary) {
   const TokenAccount& tokens = summary.tokens;
-  std::string text = fmt::format("{}: {} packed, {} dropped",
-                                 grouped(tokens.in),
-                                 grouped(tokens.out),
-                                 grouped(tokens.dropped));
+  std::string text = grouped(tokens.in) + ": " + grouped(tokens.out) + " packed";
+  if (const std::int64_t undelivered = undelivered_tokens(summary); undelivered > 0) {
+    text += fmt::format(" ({} of them not delivered)", grouped(undelivered));
+  }
+  text += ", " + grouped(tokens.dropped) + " dropped";
   // Until the run is over, the rest waits for its batch to fill.
   if (const std::int64_t waiting = tokens.in - tokens.out - tokens.dropped; waiting > 0) {
     text += fmt::format(", {} not packed yet", grouped(waiting));
@@ -109,8 +115,9 @@ std::string checkpoints_row(const RunSummary& summary) {
 std::string speed_row(const RunSummary& summary) {
   const double wall = summary.wall_seconds;
   return row("speed",
-             fmt::format("{}, {} of text, {} of stored input",
+             fmt::format("{}{} {} of text, {} of stored input",
                          token_rate(static_cast<double>(summary.new_tokens()) / wall),
+                         undelivered_tokens(summary) > 0 ? "; read:" : ",",
                          data_rate(static_cast<double>(summary.text_bytes) / wall),
                          data_rate(static_cast<double>(summary.input_bytes) / wall)));
 }

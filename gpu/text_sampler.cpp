@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -16,9 +17,18 @@ std::string to_json(const TextSample& sample) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
+namespace {
+
+TokenText prompt_of(const TokenText& document) {
+  return {document.begin(), document.begin() + kSamplePromptTokens};
+}
+
+}  // namespace
+
 std::vector<TokenText> sampled_documents(const std::vector<std::shared_ptr<const Batch>>& batches) {
   constexpr std::int64_t kTokens = kSamplePromptTokens + kSampleTokens;
   std::vector<TokenText> documents;
+  std::set<TokenText> prompts;
   for (const auto& batch : batches) {
     for (const Segment& segment : batch->segments) {
       if (documents.size() == kMaxSampledDocuments) {
@@ -26,7 +36,10 @@ std::vector<TokenText> sampled_documents(const std::vector<std::shared_ptr<const
       }
       if (segment.document_token == 0 && segment.end - segment.begin >= kTokens) {
         const auto begin = batch->tokens.begin() + segment.begin;
-        documents.emplace_back(begin, begin + kTokens);
+        TokenText document(begin, begin + kTokens);
+        if (prompts.insert(prompt_of(document)).second) {
+          documents.push_back(std::move(document));
+        }
       }
     }
   }
@@ -42,7 +55,7 @@ TextSampler::TextSampler(std::unique_ptr<Generator> generator,
       decoder_(std::move(decoder)),
       on_sample_(std::move(on_sample)) {
   for (const TokenText& document : documents_) {
-    prompts_.emplace_back(document.begin(), document.begin() + kSamplePromptTokens);
+    prompts_.push_back(prompt_of(document));
   }
 }
 

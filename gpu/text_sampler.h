@@ -31,7 +31,8 @@ inline constexpr std::int64_t kSampleTokens = 40;  // behind the prompt
 inline constexpr std::size_t kMaxSampledDocuments = 4;
 
 // The first tokens, as many as a prompt and what stands behind it have, of the first documents of
-// the batches that begin there and have so many in a row.
+// the batches that begin there and have so many in a row. Of those with the same prompt, as pages
+// of one site may have it, the first alone: the model would say the same behind each.
 std::vector<TokenText> sampled_documents(const std::vector<std::shared_ptr<const Batch>>& batches);
 
 // Has a model that is being trained continue the beginnings of documents. Used by the device

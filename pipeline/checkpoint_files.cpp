@@ -14,6 +14,7 @@
 
 #include "pipeline/atomic_file.h"
 #include "pipeline/errors.h"
+#include "pipeline/json_damage.h"
 
 namespace penstock {
 namespace {
@@ -61,7 +62,7 @@ std::map<std::string, FileContent> read_list(const fs::path& path) {
     }
     return files;
   } catch (const Json::exception& error) {
-    throw FileError("'" + path.string() + "' is damaged: " + error.what());
+    throw FileError("'" + path.string() + "' is damaged: " + describe_json_damage(error));
   }
 }
 

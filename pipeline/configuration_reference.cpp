@@ -40,6 +40,10 @@ or more sinks, which all get every batch. What a stage takes must be what the st
 Stages of your own come from shared libraries that `plugins` names
 ([writing-a-stage.md](writing-a-stage.md)).
 
+Relative paths of inputs and outputs begin at the folder in which `penstock` is started, wherever the
+configuration lies. Only those of `plugins` begin at the configuration's folder, so that a file goes
+together with its stages; `--plugin FILE` on the command line begins at the current folder as well.
+
 The whole file is checked before anything is read. Every problem is told at once, with its line and
 column: names that are not known, wrong types, values out of range, missing options, stages that do
 not fit. `penstock validate FILE` does only this.

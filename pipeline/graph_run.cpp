@@ -58,6 +58,7 @@ struct Delivery {
 struct Parcel {
   std::shared_ptr<Batch> batch;                // let go of when every sink is finished with it
   std::int64_t charge = 0;                     // bytes
+  std::int64_t tokens = 0;                     // packed into the batch
   std::atomic<std::ptrdiff_t> outstanding{0};  // sinks that are not finished with it
   std::vector<Delivery> deliveries;            // by sink
 };
@@ -143,6 +144,7 @@ class GraphRun {
         order_(parts.source.lanes(), first_turn(parts)) {
     if (parts.go_on_from != nullptr) {
       totals_ = parts.go_on_from->totals;
+      shipped_tokens_ = parts.go_on_from->account.out;
     }
     if (parts.checkpoints != nullptr) {
       for (int lane = 0; lane < parts.source.lanes(); ++lane) {
@@ -489,6 +491,7 @@ class GraphRun {
   // With the full batches. Returns the bytes of all of them.
   std::int64_t fill(Shipment& shipment) {
     std::int64_t charge = 0;
+    std::int64_t tokens = take_unshipped_tokens();
     shipment.num_parcels = full_batches_.size();
     shipment.undelivered = full_batches_.size();
     while (shipment.parcels.size() < shipment.num_parcels) {
@@ -497,12 +500,24 @@ class GraphRun {
     for (std::size_t i = 0; i < full_batches_.size(); ++i) {
       Parcel& parcel = shipment.parcels[i];
       parcel.charge = memory_bytes(full_batches_[i]);
+      parcel.tokens = tokens / static_cast<std::int64_t>(full_batches_.size() - i);
+      tokens -= parcel.tokens;
       parcel.outstanding = std::ssize(parts_.sinks);
       parcel.batch = hold(std::move(full_batches_[i]));
       charge += parcel.charge;
     }
     full_batches_.clear();
     return charge;
+  }
+
+  // Of TokenAccount::out, those that the full batches hold: each as many, for the shape is the
+  // same. (Batch::num_tokens counts repeated tokens too, and is the batch stages' to change.)
+  std::int64_t take_unshipped_tokens() {
+    if (full_batches_.empty()) {
+      return 0;
+    }
+    const std::int64_t packed = parts_.assembler.account().out;
+    return packed - std::exchange(shipped_tokens_, packed);
   }
 
   std::shared_ptr<Batch> hold(Batch batch) {
@@ -538,7 +553,7 @@ class GraphRun {
       parts_.policy.finish();
       ended_ = true;
     }
-    parts_.counters.set_account(parts_.assembler.account());
+    parts_.counters.set_packed({parts_.assembler.account(), totals_.records, ended_});
   }
 
   void add(TokenChunk& tokens, std::vector<Batch>& full) {
@@ -645,7 +660,6 @@ class GraphRun {
         [this, &delivery](const std::exception_ptr& error) { end_delivery(delivery, error); });
     const BusyTimer timer(sink.metrics->busy);
     ++sink.metrics->chunks;
-    sink.metrics->tokens += batch.num_tokens;
     try {
       sink.sink->consume(parcel.batch, std::move(completion));
     } catch (...) {
@@ -667,6 +681,7 @@ class GraphRun {
       if (error) {
         fail_sink(*delivery.sink, delivery.batch_index, error);
       } else {
+        delivery.sink->metrics->tokens += delivery.parcel->batch->num_tokens;
         complete(shipment, *delivery.parcel);
       }
     }
@@ -726,6 +741,7 @@ class GraphRun {
     }
     const int lane = shipment->lane;
     const std::int64_t charge = parcel.charge;
+    const std::int64_t tokens = parcel.tokens;
     if (parcel.batch->checkpoint) {
       parcel.batch->checkpoint->complete_batch();
     }
@@ -734,6 +750,7 @@ class GraphRun {
       shipments_.keep(shipment);
     }
     ++parts_.counters.batches;
+    parts_.counters.delivered_tokens += tokens;
     // Whoever adds to nothing tells the reader, so that many batches cost one message.
     if (returned_bytes_[static_cast<std::size_t>(lane)].fetch_add(charge) == 0) {
       give_back(lane, Credit{});
@@ -812,6 +829,7 @@ class GraphRun {
   ChunkOrder order_;
   std::vector<LanePosition> undealt_;  // where each lane's next chunk to deal begins
   RecordTotals totals_;                // of the chunks that have been packed
+  std::int64_t shipped_tokens_ = 0;    // of TokenAccount::out
   std::vector<Batch> full_batches_;    // of the chunk that is being packed
   std::vector<std::shared_ptr<Batch>> spent_batches_;  // see reuse_spent_batches()
   std::vector<std::shared_ptr<Batch>> batch_holders_;  // without a batch
@@ -828,14 +846,14 @@ class GraphRun {
 
 }  // namespace
 
-void RunCounters::set_account(const TokenAccount& account) {
+void RunCounters::set_packed(const Packed& packed) {
   const std::lock_guard lock(mutex_);
-  account_ = account;
+  packed_ = packed;
 }
 
-TokenAccount RunCounters::account() const {
+RunCounters::Packed RunCounters::packed() const {
   const std::lock_guard lock(mutex_);
-  return account_;
+  return packed_;
 }
 
 bool run_graph(const GraphParts& parts, const std::stop_token& stop) {

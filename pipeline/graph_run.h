@@ -39,15 +39,22 @@ struct BuiltBatchStage {
 struct RunCounters {
   std::atomic<std::int64_t> in_flight_bytes{0};
   std::atomic<std::int64_t> peak_in_flight_bytes{0};
-  std::atomic<std::int64_t> batches{0};  // completed by every sink
-  std::atomic<std::int64_t> rejects{0};  // judged
+  std::atomic<std::int64_t> batches{0};           // completed by every sink
+  std::atomic<std::int64_t> delivered_tokens{0};  // of TokenAccount::out, in these batches
+  std::atomic<std::int64_t> rejects{0};           // judged
 
-  void set_account(const TokenAccount& account);
-  TokenAccount account() const;
+  // What has come to the assembler.
+  struct Packed {
+    TokenAccount account;
+    std::int64_t records = 0;  // as read
+    bool all = false;          // nothing more will come
+  };
+  void set_packed(const Packed& packed);
+  Packed packed() const;
 
  private:
   mutable std::mutex mutex_;
-  TokenAccount account_;  // protected by mutex_
+  Packed packed_;  // protected by mutex_
 };
 
 // The parts of one run. All outlive it.

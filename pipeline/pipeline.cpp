@@ -22,6 +22,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Of share_done(): all that was read has been delivered, but more may come.
+constexpr double kMostBeforeAllIsPacked = 0.999;
+
 double seconds(std::int64_t nanoseconds) {
   return static_cast<double>(nanoseconds) * 1e-9;
 }
@@ -104,6 +107,12 @@ auto make_stage(const StageType& type,
   } catch (...) {
     throw fail("it threw what is no std::exception");
   }
+}
+
+// 0 where there is nothing yet to have a share of.
+double share(std::int64_t part, std::int64_t whole) {
+  return whole > 0 ? std::clamp(static_cast<double>(part) / static_cast<double>(whole), 0.0, 1.0)
+                   : 0;
 }
 
 // Passes on the source, where there is one.
@@ -206,7 +215,14 @@ class Pipeline::Implementation {
     RunSummary summary;
     summary.finished = finished_;
     summary.stopped = stopped_;
+    // What is delivered first, what is read last: a batch that is under way meanwhile is not
+    // counted as delivered before it counts as packed.
     summary.batches = counters_.batches;
+    summary.delivered_tokens = counters_.delivered_tokens;
+    const RunCounters::Packed packed = counters_.packed();
+    summary.tokens = packed.account;
+    summary.packed_records = packed.records;
+    summary.all_packed = packed.all;
     if (running_) {
       summary.wall_seconds = seconds(wall_ns_ != 0 ? wall_ns_.load() : since_start());
       summary.cpu_seconds = process_cpu_seconds() - cpu_at_start_;
@@ -232,7 +248,6 @@ class Pipeline::Implementation {
     }
     summary.text_bytes = text_metrics_ != nullptr ? text_metrics_->bytes_in.load() : 0;
     summary.rejects = counters_.rejects;
-    summary.tokens = counters_.account();
     for (const StageMetrics& row : metrics_.rows()) {
       summary.stages.push_back(summarise(row, summary.wall_seconds));
     }
@@ -500,7 +515,8 @@ class Pipeline::Implementation {
     assembler_->go_on_from(position.next_batch, position.account);
     policy_->go_on_from(position.totals.records, position.totals.rejects);
     counters_.rejects = position.totals.rejects;
-    counters_.set_account(position.account);
+    counters_.delivered_tokens = position.account.out;
+    counters_.set_packed({position.account, position.totals.records});
   }
 
   GraphNode chain_node(const StageChain& chain, std::size_t number) const {
@@ -595,8 +611,23 @@ class Pipeline::Implementation {
 };
 
 std::int64_t RunSummary::new_tokens() const {
-  // What the chunk that is read again has in batches already is no news.
-  return resumed ? std::max<std::int64_t>(tokens.in - resumed->account.out, 0) : tokens.in;
+  return delivered_tokens - (resumed ? resumed->account.out : 0);
+}
+
+std::optional<double> RunSummary::share_done() const {
+  if (!total_input_bytes) {
+    return std::nullopt;
+  }
+  const std::int64_t records_before = resumed ? resumed->totals.records : 0;
+  const std::int64_t tokens_before = resumed ? resumed->account.out : 0;
+  const std::int64_t tokens_to_deliver = tokens.in - tokens.dropped - tokens_before;
+  const double delivered = tokens_to_deliver > 0 ? share(new_tokens(), tokens_to_deliver) : 1;
+  if (all_packed) {
+    return delivered;
+  }
+  return std::min(kMostBeforeAllIsPacked,
+                  share(input_bytes, *total_input_bytes) *
+                      share(packed_records - records_before, records - records_before) * delivered);
 }
 
 Pipeline::Pipeline(const PipelineConfig& config, const StageRegistry& registry)

@@ -52,6 +52,7 @@ struct RunSummary {
   std::optional<StreamPosition> resumed;  // where it goes on
   bool finished = false;                  // the whole input went through
   bool stopped = false;                   // ended by the stop token
+  bool all_packed = false;                // the whole input has come to the assembler
   double wall_seconds = 0;                // of the run so far
   double cpu_seconds = 0;                 // of the process, during the run
   int threads = 1;                        // that work at the same time
@@ -62,14 +63,20 @@ struct RunSummary {
   std::optional<std::int64_t> total_input_bytes;  // as stored
   std::int64_t input_bytes = 0;                   // read so far, as stored (compressed)
   std::int64_t records = 0;                       // read
+  std::int64_t packed_records = 0;                // of these, the ones that came to the assembler
   std::int64_t documents = 0;                     // packed
   std::int64_t text_bytes = 0;                    // of the documents tokenized
   std::int64_t batches = 0;                       // completed by every sink
   std::int64_t rejects = 0;                       // judged
   TokenAccount tokens;                            // of the assembler
+  std::int64_t delivered_tokens = 0;              // of tokens.out, the ones in these batches
 
-  // Tokens that came from the stages before the assembler, in this run.
+  // Of delivered_tokens, the ones of this run.
   std::int64_t new_tokens() const;
+  // How much of this run is done, from 0 to 1: of the tokens that its whole input gives, if the
+  // rest of it is like what came to the assembler so far, the share that every sink is finished
+  // with. 1 only when all has been delivered. Nothing where the size of the input is not known.
+  std::optional<double> share_done() const;
 
   std::vector<StageSummary> stages;  // in pipeline order
   std::vector<SinkSummary> sinks;    // what the sinks report; filled at the end

@@ -70,7 +70,7 @@ class PluginLoader {
 
   // Nothing where it is left to the loader.
   std::optional<std::string> find() const {
-    const fs::path path = fs::path(folder_) / written_;
+    const fs::path path = without_dots(fs::path(folder_) / written_);
     std::error_code ignored;
     if (fs::is_regular_file(path, ignored)) {
       return fs::absolute(path).string();
@@ -82,6 +82,17 @@ class PluginLoader {
       throw error("is not there: no file '" + path.string() + "'");
     }
     return std::nullopt;
+  }
+
+  // "././x.so" is "x.so". What ".." leads to is up to symbolic links, so it stays.
+  static fs::path without_dots(const fs::path& path) {
+    fs::path shorter;
+    for (const fs::path& part : path) {
+      if (part != ".") {
+        shorter /= part;
+      }
+    }
+    return shorter.empty() ? path : shorter;
   }
 
   static std::string path_of(void* library) {

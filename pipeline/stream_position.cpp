@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <zlib.h>
 
+#include "pipeline/json_damage.h"
+
 namespace penstock {
 namespace {
 
@@ -118,7 +120,7 @@ StreamPosition parse_stream_position(std::string_view text) {
     }
     return parse_checked(position);
   } catch (const Json::exception& error) {
-    throw std::runtime_error(std::string("it is damaged: ") + error.what());
+    throw std::runtime_error("it is damaged: " + describe_json_damage(error));
   }
 }
 

@@ -114,7 +114,7 @@ void HistoryBuilder::add_stretch(const RunSummary& progress,
   // What is left at the end is too short to tell a rate by itself.
   const RunSummary rated =
       stretch.wall_seconds < kLeastSeconds ? stretch_between(earlier_before_, progress) : stretch;
-  tokens_per_second_ = static_cast<double>(rated.tokens.out) / rated.wall_seconds;
+  tokens_per_second_ = static_cast<double>(rated.delivered_tokens) / rated.wall_seconds;
   cpu_cores_ = rated.cpu_seconds / rated.wall_seconds;
   limiting_stage_ = stretch.limiting_stage;
   OccupancyRow row = occupancy_of(stretch);
@@ -131,7 +131,7 @@ void HistoryBuilder::add_stretch(const RunSummary& progress,
 MetricsRow HistoryBuilder::row_of_progress() const {
   MetricsRow row;
   row.time = options_.earlier_seconds + latest_.wall_seconds;
-  row.tokens = static_cast<double>(latest_.tokens.out);
+  row.tokens = static_cast<double>(latest_.delivered_tokens);
   row.tokens_per_second = tokens_per_second_;
   row.gpu_busy = gpu_busy_;
   row.cpu_cores = cpu_cores_;

@@ -35,8 +35,8 @@ std::string state_json(const RunState& state) {
          member("device", json_string(state.device)) + ',' +
          member("wall_seconds", json_number(state.wall_seconds)) + ',' +
          member("threads", std::to_string(state.threads)) + ',' +
-         member("tokens", std::to_string(state.tokens)) + ',' +
-         member("input_share", json_number(state.input_share)) + ',' +
+         member("tokens", json_number(state.tokens)) + ',' +
+         member("share_done", json_number(state.share_done)) + ',' +
          member("limiting_stage", json_string(state.limiting_stage)) + '}';
 }
 

@@ -53,8 +53,8 @@ RunState state_from(const element& summary) {
   state.device = device_of(summary);
   state.wall_seconds = number_or_0(summary["wall_seconds"]);
   state.threads = static_cast<int>(number_or_0(summary["threads"]));
-  state.tokens = static_cast<std::int64_t>(number_or_0(summary["tokens"]["packed"]));
-  state.input_share = number(summary["input"]["bytes"]) / number(summary["input"]["total_bytes"]);
+  state.tokens = number(summary["tokens"]["delivered"]);
+  state.share_done = number(summary["share_done"]);
   state.limiting_stage = text(summary["limit"]["stage"]);
   state.limit_reason = text(summary["limit"]["reason"]);
   return state;
@@ -119,11 +119,8 @@ RunState state_of(const RunSummary& progress, const std::string& config) {
   state.warnings = progress.warnings;
   state.wall_seconds = progress.wall_seconds;
   state.threads = progress.threads;
-  state.tokens = progress.tokens.out;
-  if (progress.total_input_bytes) {
-    state.input_share = static_cast<double>(progress.input_bytes) /
-                        static_cast<double>(*progress.total_input_bytes);
-  }
+  state.tokens = static_cast<double>(progress.delivered_tokens);
+  state.share_done = progress.share_done().value_or(MetricsRow::kUnknown);
   state.limiting_stage = progress.limiting_stage;
   state.limit_reason = progress.limit_reason;
   return state;

@@ -19,8 +19,8 @@ struct RunState {
   std::string device;      // what it ran on; empty where there is no such sink
   double wall_seconds = 0;
   int threads = 0;
-  std::int64_t tokens = 0;                    // packed
-  double input_share = MetricsRow::kUnknown;  // of the input that was read
+  double tokens = MetricsRow::kUnknown;      // delivered, see RunSummary
+  double share_done = MetricsRow::kUnknown;  // see RunSummary
   std::string limiting_stage;
   std::string limit_reason;
 };

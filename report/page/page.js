@@ -96,9 +96,9 @@ function showCards(page) {
     if (value !== null) cards.push(card(label, text(value)));
   };
   add('time', page.state.wall_seconds, duration);
-  add('input read', page.state.input_share, percent);
-  add('step', latest.step, (value) => value.toLocaleString('en'));
-  add('tokens', latest.tokens, si);
+  add('done', page.state.share_done, percent);
+  add('tokens', page.state.tokens === null ? latest.tokens : page.state.tokens, si);
+  add('last report at step', latest.step, (value) => value.toLocaleString('en'));
   add('loss', latest.loss, digits);
   add('evaluation loss', lastOf(page, 'loss', 1), digits);
   add('perplexity', latest.perplexity, digits);

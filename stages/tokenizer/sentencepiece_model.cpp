@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <stdexcept>
+#include <string>
 #include <unordered_set>
 
 #include <protozero/pbf_reader.hpp>
@@ -218,27 +219,39 @@ void read_normalizer(protozero::pbf_reader message, NormalizerSpec& spec) {
   }
 }
 
+// The field that `message` is at.
+void read_field(protozero::pbf_reader& message, SentencePieceModel& model) {
+  switch (message.tag_and_type()) {
+    case model_field::kPieces:
+      model.pieces.push_back(read_piece(message.get_message(), model.oddity));
+      break;
+    case model_field::kTrainer:
+      read_trainer(message.get_message(), model);
+      break;
+    case model_field::kNormalizer:
+      read_normalizer(message.get_message(), model.normalizer);
+      break;
+    case model_field::kDenormalizer:
+      read_normalizer(message.get_message(), model.denormalizer);
+      break;
+    default:
+      message.skip();
+      break;
+  }
+}
+
 SentencePieceModel read_model(std::string_view bytes) {
   SentencePieceModel model;
   protozero::pbf_reader message(bytes.data(), bytes.size());
-  while (next_field(message)) {
-    switch (message.tag_and_type()) {
-      case model_field::kPieces:
-        model.pieces.push_back(read_piece(message.get_message(), model.oddity));
-        break;
-      case model_field::kTrainer:
-        read_trainer(message.get_message(), model);
-        break;
-      case model_field::kNormalizer:
-        read_normalizer(message.get_message(), model.normalizer);
-        break;
-      case model_field::kDenormalizer:
-        read_normalizer(message.get_message(), model.denormalizer);
-        break;
-      default:
-        message.skip();
-        break;
+  std::ptrdiff_t field_begin = 0;
+  try {
+    while (next_field(message)) {
+      read_field(message, model);
+      field_begin = message.data().data() - bytes.data();
     }
+  } catch (const protozero::exception&) {
+    throw std::runtime_error("its protocol buffer cannot be read from byte " +
+                             std::to_string(field_begin) + " on");
   }
   return model;
 }
@@ -318,13 +331,7 @@ std::string to_string(SentencePieceType type) {
 }
 
 SentencePieceModel parse_sentencepiece_model(std::string_view bytes) {
-  SentencePieceModel model;
-  try {
-    model = read_model(bytes);
-  } catch (const protozero::exception& error) {
-    throw std::runtime_error(std::string("it is no protocol buffer, or it is damaged (") +
-                             error.what() + ")");
-  }
+  SentencePieceModel model = read_model(bytes);
   check_names(model);
   find_unknown_id(model);
   if (model.byte_fallback) {

@@ -702,6 +702,18 @@ TEST_F(CommandLineTest, NamesTheNearestStage) {
             "'penstock stages' lists them\n");
 }
 
+TEST_F(CommandLineTest, NamesTheNearestCommand) {
+  const Finished run = penstock({"runn", "--quiet", "some.yaml"});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_EQ(run.errors,
+            "penstock: there is no command 'runn' (did you mean 'run'?); "
+            "'penstock --help' lists them\n");
+  EXPECT_EQ(penstock({"nonsense"}).errors,
+            "penstock: there is no command 'nonsense'; 'penstock --help' lists them\n");
+  EXPECT_THAT(penstock({"--nonsense"}).errors, HasSubstr("not expected: --nonsense"));
+  EXPECT_THAT(penstock({"run", "a.yaml", "b.yaml"}).errors, HasSubstr("not expected: b.yaml"));
+}
+
 TEST_F(CommandLineTest, HasExamplesInEveryHelp) {
   EXPECT_THAT(penstock({"--help"}).output, HasSubstr("Examples:"));
   for (const char* name :

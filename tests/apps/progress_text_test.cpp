@@ -9,14 +9,28 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
+// A run whose sinks keep pace.
 RunSummary at(double seconds, std::int64_t tokens, std::int64_t input_bytes) {
   RunSummary now;
   now.wall_seconds = seconds;
   now.tokens.in = tokens;
+  now.tokens.out = tokens;
+  now.delivered_tokens = tokens;
   now.text_bytes = 4 * tokens;
   now.input_bytes = input_bytes;
   now.total_input_bytes = 100'000'000;
+  now.records = 1000;
+  now.packed_records = 1000;
   now.limiting_stage = "tokenize";
+  return now;
+}
+
+// The whole input has been packed, and a sink has had so much of its 1,000,000 tokens.
+RunSummary packed_at(double seconds, std::int64_t delivered) {
+  RunSummary now = at(seconds, 1'000'000, 100'000'000);
+  now.all_packed = true;
+  now.delivered_tokens = delivered;
+  now.limiting_stage = "device";
   return now;
 }
 
@@ -27,10 +41,19 @@ RecentRates rates_after(const RunSummary& now) {
 }
 
 TEST(ProgressText, MeasuresFromTheStartWithOneSample) {
-  const RecentRates rates = rates_after(at(2, 1000, 500));
+  const RecentRates rates = rates_after(at(2, 1000, 5'000'000));
   EXPECT_DOUBLE_EQ(rates.tokens_per_second(), 500);
   EXPECT_DOUBLE_EQ(rates.text_bytes_per_second(), 2000);
-  EXPECT_DOUBLE_EQ(rates.input_bytes_per_second(), 250);
+  EXPECT_DOUBLE_EQ(rates.share_per_second(), 0.025);
+}
+
+TEST(ProgressText, MeasuresWhatIsDelivered) {
+  RecentRates rates(5);
+  rates.add(packed_at(1, 0));
+  rates.add(packed_at(2, 1000));
+  EXPECT_DOUBLE_EQ(rates.tokens_per_second(), 500);
+  EXPECT_DOUBLE_EQ(rates.text_bytes_per_second(), 2000);
+  EXPECT_DOUBLE_EQ(rates.share_per_second(), 0.0005);
 }
 
 TEST(ProgressText, ForgetsWhatIsOlderThanTheWindow) {
@@ -42,21 +65,60 @@ TEST(ProgressText, ForgetsWhatIsOlderThanTheWindow) {
   EXPECT_DOUBLE_EQ(rates.tokens_per_second(), 10);
 }
 
+TEST(ProgressText, MeasuresFromDeliveryToDeliveryWhereBatchesTakeLong) {
+  RecentRates rates(5);
+  for (int second = 1; second <= 40; ++second) {
+    rates.add(packed_at(second, 8000 * (second / 8)));
+    if (second >= 8) {
+      EXPECT_DOUBLE_EQ(rates.tokens_per_second(), 1000) << "after " << second << " s";
+    }
+  }
+}
+
+TEST(ProgressText, TellsThatADeliveryIsOverdue) {
+  RecentRates rates(5);
+  for (int second = 1; second <= 10; ++second) {
+    rates.add(packed_at(second, 1000 * second));
+  }
+  rates.add(packed_at(11, 10'000));
+  EXPECT_DOUBLE_EQ(rates.tokens_per_second(), 1000);
+  rates.add(packed_at(1000, 10'000));
+  EXPECT_LT(rates.tokens_per_second(), 10);
+}
+
+TEST(ProgressText, DoesNotCountWhatAnEarlierRunDelivered) {
+  RunSummary now = at(2, 1'001'000, 1'000'000);
+  now.text_bytes = 4000;
+  StreamPosition& from = now.resumed.emplace();
+  from.account.in = 1'000'000;
+  from.account.out = 1'000'000;
+  const RecentRates rates = rates_after(now);
+  EXPECT_DOUBLE_EQ(rates.tokens_per_second(), 500);
+  EXPECT_DOUBLE_EQ(rates.text_bytes_per_second(), 2000);
+  EXPECT_THAT(progress_bar(now, rates, 20), StartsWith("  1%  3:18 left"));
+}
+
 TEST(ProgressText, HasNoRateBeforeTimeHasPassed) {
   EXPECT_EQ(RecentRates(5).tokens_per_second(), 0);
   EXPECT_EQ(rates_after(at(0, 10, 10)).tokens_per_second(), 0);
 }
 
-TEST(ProgressText, TellsTheTimeLeftFromTheBytesLeft) {
-  EXPECT_EQ(seconds_left(at(1, 0, 60'000'000), 10e6), 4.0);
-  EXPECT_EQ(seconds_left(at(1, 0, 120'000'000), 10e6), 0.0);
+TEST(ProgressText, TellsTheTimeLeftFromTheShareLeft) {
+  EXPECT_DOUBLE_EQ(*seconds_left(at(1, 0, 60'000'000), 0.1), 4);
+  EXPECT_DOUBLE_EQ(*seconds_left(packed_at(1, 250'000), 0.25), 3);
+  EXPECT_EQ(seconds_left(packed_at(1, 1'000'000), 0.1), 0.0);
+}
+
+TEST(ProgressText, TellsTheTimeLeftFromTheWholeRunWhereNothingHappensLately) {
+  EXPECT_DOUBLE_EQ(*seconds_left(at(3, 0, 60'000'000), 0), 2);
 }
 
 TEST(ProgressText, TellsNoTimeLeftWhereNobodyCanKnowIt) {
-  EXPECT_EQ(seconds_left(at(1, 0, 60'000'000), 0), std::nullopt);
+  EXPECT_EQ(seconds_left(packed_at(3, 0), 0), std::nullopt);
+  EXPECT_EQ(seconds_left(at(0, 0, 60'000'000), 0), std::nullopt);
   RunSummary endless = at(1, 0, 60'000'000);
   endless.total_input_bytes.reset();
-  EXPECT_EQ(seconds_left(endless, 10e6), std::nullopt);
+  EXPECT_EQ(seconds_left(endless, 0.1), std::nullopt);
 }
 
 TEST(ProgressText, ShowsEverythingOnAWideTerminal) {
@@ -91,12 +153,27 @@ TEST(ProgressText, GetsNoShorterOnAWiderTerminal) {
   }
 }
 
-TEST(ProgressText, SaysAHundredPercentOnlyWhenEverythingHasBeenRead) {
-  const RunSummary almost = at(4, 0, 99'999'999);
+TEST(ProgressText, SaysAHundredPercentOnlyWhenEverythingHasBeenDelivered) {
+  const RunSummary read = at(4, 1'000'000, 100'000'000);
+  EXPECT_THAT(progress_bar(read, rates_after(read), 80), StartsWith(" 99%"));
+  const RunSummary almost = packed_at(4, 999'999);
   EXPECT_THAT(progress_bar(almost, rates_after(almost), 80), StartsWith(" 99%"));
-  const RunSummary all = at(4, 0, 100'000'000);
-  EXPECT_THAT(progress_bar(all, rates_after(all), 100), StartsWith("100%  [==========]"));
+  EXPECT_THAT(progress_bar(almost, rates_after(almost), 100), HasSubstr("0:00 left"));
+  const RunSummary all = packed_at(4, 1'000'000);
+  EXPECT_THAT(progress_bar(all, rates_after(all), 100), StartsWith("100%  [========]  100 MB"));
   EXPECT_THAT(progress_bar(all, rates_after(all), 100), HasSubstr("finishing"));
+}
+
+TEST(ProgressText, FollowsASlowSinkWhenAllIsPacked) {
+  RecentRates rates(5);
+  EXPECT_THAT(progress_sentence(packed_at(0.5, 0), rates),
+              StartsWith("0%, 100 MB of 100 MB read, 0 tokens/s, 0.00 MB/s of text, 0:01 so far"));
+  for (int second = 1; second <= 25; ++second) {
+    rates.add(packed_at(second, 10'000 * second));
+  }
+  EXPECT_EQ(progress_sentence(packed_at(25, 250'000), rates),
+            "25%, 100 MB of 100 MB read, 10.0 k tokens/s, 0.04 MB/s of text, 1:15 left, "
+            "limit: device");
 }
 
 TEST(ProgressText, ShowsNeitherPercentNorBarWithoutATotal) {

@@ -19,6 +19,8 @@ RunReport sample_report() {
   summary.batches = 24;
   summary.rejects = 2;
   summary.tokens = {.in = 800'000, .out = 790'000, .dropped = 10'000, .padded = 7, .repeated = 5};
+  summary.delivered_tokens = 790'000;
+  summary.all_packed = true;
 
   StageSummary read;
   read.name = "read";

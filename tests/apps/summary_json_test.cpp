@@ -61,11 +61,13 @@ TEST(SummaryJson, WritesEveryFigure) {
     "memory": {"limit_bytes": 1073741824, "peak_in_flight_bytes": 3145728,
                "peak_resident_bytes": 52428800},
     "input": {"total_bytes": 745825, "bytes": 745825, "records": 1038, "rejects": 2},
+    "share_done": 1.0,
     "documents": 1036,
     "text_bytes": 3100000,
-    "tokens": {"in": 800000, "packed": 790000, "dropped": 10000, "padded": 7, "repeated": 5},
+    "tokens": {"in": 800000, "packed": 790000, "delivered": 790000,
+               "dropped": 10000, "padded": 7, "repeated": 5},
     "batches": 24,
-    "rates": {"tokens_per_second": 400000.0, "text_bytes_per_second": 1550000.0,
+    "rates": {"tokens_per_second": 395000.0, "text_bytes_per_second": 1550000.0,
               "input_bytes_per_second": 372912.5},
     "stages": [
       {"name": "read", "plugin": null, "width": 1, "chunks": 13, "records": 1038, "documents": 0, "tokens": 0,
@@ -111,6 +113,16 @@ TEST(SummaryJson, ListsTheWarnings) {
   EXPECT_EQ(parsed(report)["warnings"], ordered_json({"first", "second"}));
 }
 
+TEST(SummaryJson, CountsAsSpeedOnlyWhatWasDelivered) {
+  RunReport report = sample_report();
+  report.summary.delivered_tokens = 79'000;
+  const ordered_json json = parsed(report);
+  EXPECT_EQ(json["tokens"]["packed"], 790'000);
+  EXPECT_EQ(json["tokens"]["delivered"], 79'000);
+  EXPECT_EQ(json["rates"]["tokens_per_second"], 39'500);
+  EXPECT_DOUBLE_EQ(json["share_done"].get<double>(), 0.1);
+}
+
 TEST(SummaryJson, TellsOfResumingAndOfCheckpoints) {
   RunReport report = sample_report();
   StreamPosition& from = report.summary.resumed.emplace();
@@ -124,7 +136,7 @@ TEST(SummaryJson, TellsOfResumingAndOfCheckpoints) {
                                     "rejects": 1, "tokens": 400000})"));
   EXPECT_EQ(json["checkpoints"], ordered_json::parse(R"({"written": 4, "failed": 2, "left_out": 3,
                                     "last": "ckpt/batch-000000000012"})"));
-  EXPECT_EQ(json["rates"]["tokens_per_second"], 200'000);
+  EXPECT_EQ(json["rates"]["tokens_per_second"], 195'000);
 }
 
 TEST(SummaryJson, IsValidForARunThatDidNothing) {
@@ -134,6 +146,7 @@ TEST(SummaryJson, IsValidForARunThatDidNothing) {
   EXPECT_EQ(json["status"], "stopped");
   EXPECT_EQ(json["limit"], nullptr);
   EXPECT_EQ(json["input"]["total_bytes"], nullptr);
+  EXPECT_EQ(json["share_done"], nullptr);
   EXPECT_EQ(json["rates"]["tokens_per_second"], 0);
   EXPECT_EQ(json["sinks"], ordered_json::array());
 }

@@ -22,7 +22,7 @@ TEST(SummaryText, TellsEverythingOfAFinishedRun) {
   documents  1,036 with 3.10 MB of text; 2 records rejected
   tokens     800,000: 790,000 packed, 10,000 dropped
   batches    24; 7 cells are padding, 5 repeat the last token of the row before
-  speed      400 k tokens/s, 1.55 MB/s of text, 0.37 MB/s of stored input
+  speed      395 k tokens/s, 1.55 MB/s of text, 0.37 MB/s of stored input
   processor  1.5 cores used on average by 2 threads
   memory     at most 3 MiB in flight of 1 GiB allowed; the process at most 50 MiB
 
@@ -62,7 +62,7 @@ TEST(SummaryText, TellsWhereARunGoesOnAndWhatIsNew) {
       text,
       HasSubstr("  resumed    with batch 12; before: 500 documents, 400,000 tokens; they are "
                 "counted below, but not in speed\n  input "));
-  EXPECT_THAT(text, HasSubstr("  speed      200 k tokens/s"));
+  EXPECT_THAT(text, HasSubstr("  speed      195 k tokens/s"));
 }
 
 TEST(SummaryText, TellsWhatBecameOfTheCheckpoints) {
@@ -100,6 +100,16 @@ TEST(SummaryText, CountsTokensThatWaitForTheirBatch) {
   report.summary.tokens.dropped = 0;
   EXPECT_THAT(summary_text(report),
               HasSubstr("800,000: 790,000 packed, 0 dropped, 10,000 not packed yet\n"));
+}
+
+TEST(SummaryText, TellsWhatWasNotDelivered) {
+  RunReport report = sample_report();
+  report.status = RunStatus::kStopped;
+  report.summary.delivered_tokens = 100'000;
+  const std::string text = summary_text(report);
+  EXPECT_THAT(
+      text, HasSubstr("800,000: 790,000 packed (690,000 of them not delivered), 10,000 dropped\n"));
+  EXPECT_THAT(text, HasSubstr("  speed      50.0 k tokens/s; read: 1.55 MB/s of text, 0.37 MB/s"));
 }
 
 TEST(SummaryText, SaysWhenThereWereNoRecords) {

@@ -109,7 +109,11 @@ void expect_same_from(const std::string& yaml, const Ran& whole, std::size_t n) 
     }
   }
   EXPECT_EQ(rest.summary.tokens, whole.summary.tokens) << "behind batch " << n;
+  EXPECT_EQ(rest.summary.delivered_tokens, whole.summary.tokens.out);
+  EXPECT_EQ(rest.summary.new_tokens(), whole.summary.tokens.out - from.account.out);
+  EXPECT_EQ(rest.summary.share_done().value_or(1), 1);
   EXPECT_EQ(rest.summary.records, whole.summary.records);
+  EXPECT_EQ(rest.summary.packed_records, whole.summary.records);
   EXPECT_EQ(rest.summary.documents, whole.summary.documents);
   EXPECT_EQ(rest.summary.rejects, whole.summary.rejects);
   EXPECT_EQ(rest.summary.batches, whole.summary.batches);

@@ -151,6 +151,22 @@ TEST_F(HeldOutTest, ContinuesTheBeginningsOfDocuments) {
   }
 }
 
+TEST_F(HeldOutTest, ContinuesEachBeginningOnce) {
+  {
+    std::ofstream shard(folder_.path("held_out.jsonl"));
+    for (int document = 0; document < 12; ++document) {
+      shard << json{{"text", text('k', document / 6)}} << '\n';
+    }
+  }
+  run("eval_batches: 100, sample_every: 3, samples: '" + samples_ + "'");
+  const std::vector<json> samples = lines(samples_);
+  ASSERT_EQ(samples.size(), lines(reports_).size() / 3 * 2);
+  for (std::size_t i = 0; i < samples.size(); i += 2) {
+    EXPECT_THAT(samples[i]["prompt"], StartsWith("Document 0"));
+    EXPECT_THAT(samples[i + 1]["prompt"], StartsWith("Document 1"));
+  }
+}
+
 TEST_F(HeldOutTest, LeavesItToTheLossToSayThatItIsNotFinite) {
   constexpr TransformerShape kShape{
       .vocabulary = 8000, .max_length = 96, .width = 8, .layers = 1, .heads = 1};

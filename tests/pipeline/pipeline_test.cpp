@@ -125,6 +125,8 @@ TEST_P(StreamProperty, EqualsThePlainLoop) {
   EXPECT_TRUE(run.collected.finished);
   EXPECT_TRUE(run.summary.finished);
   EXPECT_EQ(run.summary.tokens.in, std::ssize(run.collected.tokens));
+  EXPECT_EQ(run.summary.delivered_tokens, run.summary.tokens.out);
+  EXPECT_EQ(run.summary.share_done().value_or(1), 1);
   EXPECT_EQ(run.summary.batches, std::ssize(run.collected.indices));
   std::vector<std::int64_t> expected(run.collected.indices.size());
   std::iota(expected.begin(), expected.end(), 0);
@@ -229,6 +231,21 @@ TEST(Pipeline, ComesBackWithinTwoSecondsWhereverItIsStopped) {
     EXPECT_TRUE(
         std::equal(run.collected.tokens.begin(), run.collected.tokens.end(), expected.begin()));
   }
+}
+
+TEST(Pipeline, CountsAsDeliveredWhatTheSinkIsFinishedWith) {
+  std::stop_source stop;
+  FakeRun run;
+  run.sink.on_batch = [&](std::int64_t index) {
+    if (index == 3) {
+      stop.request_stop();
+    }
+  };
+  run.go(stop.get_token());
+  const std::int64_t kept = std::ssize(run.collected.tokens);
+  EXPECT_EQ(run.summary.delivered_tokens, kept);
+  EXPECT_EQ(run.summary.stages.back().tokens, kept);
+  EXPECT_LE(run.summary.delivered_tokens, run.summary.tokens.out);
 }
 
 TEST(Pipeline, DoesNothingWhenItIsStoppedBeforeItBegins) {

@@ -57,10 +57,17 @@ TEST(StreamPosition, IsTheSameAfterItWasWrittenAndRead) {
 
 TEST(StreamPosition, SaysWhatIsWrongWithADamagedText) {
   const std::string json = to_json(sample());
-  EXPECT_THAT(error_of(""), HasSubstr("it is damaged: "));
-  EXPECT_THAT(error_of(json.substr(0, json.size() / 2)), HasSubstr("it is damaged: "));
-  EXPECT_THAT(error_of("[]"), HasSubstr("it is damaged: "));
-  EXPECT_THAT(error_of(R"({"version": 1})"), HasSubstr("position"));
+  const auto invalid_at = [](std::size_t byte) {
+    return "it is damaged: it is not valid JSON at byte " + std::to_string(byte) +
+           ", or it ends there too early";
+  };
+  EXPECT_EQ(error_of(""), invalid_at(0));
+  EXPECT_EQ(error_of(json.substr(0, 20)), invalid_at(20));
+  EXPECT_EQ(error_of(replaced(json, "\"version\"", "?version\"")), invalid_at(json.find("\"ver")));
+  const std::string incomplete =
+      "it is damaged: something that belongs there is missing or of another type";
+  EXPECT_EQ(error_of("[]"), incomplete);
+  EXPECT_EQ(error_of(R"({"version": 1})"), incomplete);
   EXPECT_EQ(error_of(replaced(json, "3456", "3457")),
             "it is damaged: its checksum does not fit its content");
   EXPECT_EQ(error_of(replaced(json, "\"version\": 1", "\"version\": 2")),

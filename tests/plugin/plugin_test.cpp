@@ -172,13 +172,14 @@ TEST_F(PluginTest, IsTakenByEveryCommand) {
               HasSubstr("pack -> reverse -> sum"));
   const Finished missing = penstock({"stages", "--plugin", "./missing.so"});
   EXPECT_EQ(missing.status, 2);
-  EXPECT_THAT(missing.errors, StartsWith("penstock: plug-in './missing.so' is not there"));
+  EXPECT_EQ(missing.errors,
+            "penstock: plug-in './missing.so' is not there: no file 'missing.so'\n");
 }
 
 TEST_F(PluginTest, RefusesAFileThatIsNoPlugin) {
   std::ofstream(folder_.path("text.so")) << "no library";
   EXPECT_EQ(refusal_of("./missing.so"),
-            "plug-in './missing.so' is not there: no file '" + folder_.path("./missing.so") + "'");
+            "plug-in './missing.so' is not there: no file '" + folder_.path("missing.so") + "'");
   EXPECT_THAT(refusal_of("libmissing.so"),
               ContainsRegex("plug-in 'libmissing.so' is neither in '.*' nor found by the system's "
                             "loader: .*No such file"));

@@ -18,7 +18,8 @@ RunSummary progress_after(double seconds) {
   summary.wall_seconds = seconds;
   summary.cpu_seconds = 3.9 * seconds;
   summary.threads = 4;
-  summary.tokens.out = static_cast<std::int64_t>(1000 * seconds);
+  summary.tokens.out = static_cast<std::int64_t>(5000 * seconds);
+  summary.delivered_tokens = static_cast<std::int64_t>(1000 * seconds);
   StageSummary read;
   read.name = "read";
   read.node = 1;
@@ -78,6 +79,17 @@ TEST(HistoryBuilder, GivesRowsWithoutAnyFigures) {
   EXPECT_DOUBLE_EQ(row.tokens_per_second, 1000);
   EXPECT_NEAR(row.cpu_cores, 3.9, 1e-9);
   EXPECT_EQ(row.limiting_stage, "tokenize");
+}
+
+TEST(HistoryBuilder, TellsTheSpeedOfARunThatGoesOn) {
+  RunSummary progress = progress_after(2);
+  progress.resumed.emplace().account.out = 1'000'000;
+  progress.delivered_tokens += 1'000'000;
+  HistoryBuilder builder;
+  const RunData added = builder.add(progress, {}, {}, 2'000'000'000, false);
+  ASSERT_THAT(added.metrics, SizeIs(1));
+  EXPECT_DOUBLE_EQ(added.metrics.front().tokens, 1'002'000);
+  EXPECT_DOUBLE_EQ(added.metrics.front().tokens_per_second, 1000);
 }
 
 TEST(HistoryBuilder, GivesARowForEveryReport) {

@@ -95,7 +95,7 @@ TEST_F(ReportPageTest, IsMadeOutOfTheFolderOfARun) {
   std::ofstream(run.file(RunFolder::kSummary))
       << R"({"config":"c.yaml","status":"failed","error":"broken","warnings":["w"],
              "started_at":"2025-01-31T12:34:56Z","wall_seconds":3.5,"threads":2,
-             "tokens":{"packed":7},"input":{"bytes":1,"total_bytes":4},"limit":null,
+             "tokens":{"packed":7,"delivered":5},"share_done":0.25,"limit":null,
              "sinks":[{"name":"device","results":{"device":"cpu"}}]})";
   EXPECT_EQ(write_report_page(run), run.file(RunFolder::kReport));
   std::ostringstream html;
@@ -106,7 +106,8 @@ TEST_F(ReportPageTest, IsMadeOutOfTheFolderOfARun) {
   EXPECT_EQ(state["warnings"][0], "w");
   EXPECT_EQ(state["device"], "cpu");
   EXPECT_EQ(state["wall_seconds"], 3.5);
-  EXPECT_EQ(state["input_share"], 0.25);
+  EXPECT_EQ(state["tokens"], 5);
+  EXPECT_EQ(state["share_done"], 0.25);
 }
 
 TEST_F(ReportPageTest, IsMadeOfARunThatWasKilled) {
