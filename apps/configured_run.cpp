@@ -52,7 +52,10 @@ ConfiguredRun run_as_configured(double seconds,
                                 const PipelineConfig& config,
                                 const StageRegistry& registry,
                                 const std::stop_token& stop) {
-  const StageRegistry endless = with_endless_sources(registry);
+  const EndlessSource* source = nullptr;
+  // The first one: held-out batches are read by others.
+  const StageRegistry endless = with_endless_sources(
+      registry, [&](const EndlessSource& made) { source = source == nullptr ? &made : source; });
   Pipeline pipeline(config, endless);
   const auto device = std::make_shared<DeviceClock>();
   const auto copies = std::make_shared<CopyClock>();
@@ -77,6 +80,7 @@ ConfiguredRun run_as_configured(double seconds,
   pipeline.run(enough.get_token());
   calls.stop();
   ConfiguredRun run;
+  run.passes = source->passes();
   run.gpu_busy = run.copy_busy = std::numeric_limits<double>::quiet_NaN();
   if (!begin || end.progress.batches <= begin->progress.batches) {
     return run;

@@ -14,6 +14,7 @@ struct ConfiguredRun {
   double gpu_busy = 0;   // share of the stretch, kernels; NaN where no GPU was observed
   double copy_busy = 0;  // share of the stretch, copies to the device; the same
   double tokens_per_batch = 0;
+  int passes = 1;  // how often the input was begun, by the lane that did so most
 };
 
 // Runs the pipeline of `config`, sinks included, over its input again and again for `seconds`, and

@@ -93,7 +93,6 @@ class Diagnostician {
 
   Diagnosis run() {
     Diagnosis diagnosis;
-    diagnosis.is_behind_packing = sink_limits_;
     if (sink_limits_) {
       judge_sink(diagnosis);
     } else if (memory_limits_) {
@@ -209,9 +208,11 @@ class Diagnostician {
     } else if (memory_limits_) {
       // Threads that are busy all of the time do no more than this.
       const double most = evidence_.bytes_per_second / std::max(evidence_.threads_busy, 0.01);
-      remedies.push_back({"Let more bytes be in flight.",
-                          {{"", "memory_limit", bytes_option(ample_memory())}},
-                          std::min(predict(model_), most)});
+      if (const std::int64_t ample = ample_memory(); ample > evidence_.memory_limit) {
+        remedies.push_back({"Let more bytes be in flight.",
+                            {{"", "memory_limit", bytes_option(ample)}},
+                            std::min(predict(model_), most)});
+      }
     } else {
       add_feed_remedies(remedies);
     }
@@ -362,14 +363,15 @@ class Diagnostician {
   }
 
   // Four times the limit. Where that is less than a chunk for each lane, every lane has one all the
-  // same, and what that takes says what there has to be for each thread to have two.
+  // same, and what that takes says what there has to be for each thread to have two. No more than
+  // half of what there is.
   std::int64_t ample_memory() const {
     std::int64_t ample = 4 * evidence_.memory_limit;
     if (evidence_.peak_in_flight_bytes > evidence_.memory_limit) {
       const std::int64_t chunk = evidence_.peak_in_flight_bytes / evidence_.lanes;
       ample = std::max(ample, 2 * (evidence_.threads + evidence_.lanes) * chunk);
     }
-    return ample;
+    return std::min(ample, evidence_.machine_memory / 2);
   }
 
   // As the option takes it.

@@ -42,11 +42,10 @@ struct Remedy {
 
 struct Diagnosis {
   Bottleneck limit = Bottleneck::kTokenization;
-  bool is_behind_packing = false;  // what limits is a sink
-  std::string stage;               // that limits, as labelled in the configuration; may be empty
-  std::string evidence;            // a sentence with figures
-  std::vector<Remedy> remedies;    // those that gain most first; none without a gain but what frees
-                                   // processors at the same speed
+  std::string stage;             // that limits, as labelled in the configuration; may be empty
+  std::string evidence;          // a sentence with figures
+  std::vector<Remedy> remedies;  // those that gain most first; none that promises no gain but what
+                                 // frees processors at the same speed
 };
 
 // Those that gain most first.

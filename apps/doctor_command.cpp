@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
-#include <optional>
+#include <fstream>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -91,6 +91,16 @@ std::int64_t integer_option(const StageConfig& stage, const std::string& name) {
   }
 }
 
+// Bytes that this process can have: of the machine, or of its control group (version 2).
+std::int64_t machine_memory() {
+  std::int64_t bytes = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
+  std::int64_t allowed = 0;
+  if (std::ifstream("/sys/fs/cgroup/memory.max") >> allowed) {  // else "max", or no such file
+    bytes = std::min(bytes, allowed);
+  }
+  return bytes;
+}
+
 // One `penstock doctor`.
 class Doctor {
  public:
@@ -138,7 +148,8 @@ class Doctor {
     if (stop.stop_requested()) {
       return;
     }
-    bound_memory(feed);
+    feed_peak_bytes_ = feed.summary.peak_in_flight_bytes;
+    feed_workers_ = feed.summary.threads + feed.summary.stages.front().width;
     const ConfiguredRun run = run_with({}, kConfiguredRun * options_.seconds, stop);
     if (stop.stop_requested()) {
       return;
@@ -153,16 +164,23 @@ class Doctor {
     set_costs(replay, times);
     set_feed(feed);
     set_run(run);
+    evidence_.read_again = run.passes > 1 || replay.passes() > 1;
     set_sink(run);
   }
 
   // A run whose sink is slow fills memory_limit with batches before it is what it will be for the
-  // rest of its time. What it needs to run at full speed is known from the run without sinks.
-  void bound_memory(const EndlessRun& feed) {
-    const std::int64_t enough = kWaitingBytes + 2 * feed.summary.peak_in_flight_bytes;
-    if (enough < config_.run.integer("memory_limit")) {
-      memory_bound_ = {"", "memory_limit", std::to_string(enough)};
+  // rest of its time. What it needs to run at full speed is known from the run without sinks; with
+  // more threads and lanes there are as many more chunks in flight.
+  std::int64_t memory_that_is_enough(const std::vector<OptionChange>& changes) const {
+    int workers = feed_workers_;
+    for (const OptionChange& change : changes) {
+      if (change.option == "threads") {
+        workers += std::stoi(change.value) - evidence_.threads;
+      } else if (change.option == "lanes") {
+        workers += std::stoi(change.value) - evidence_.lanes;
+      }
     }
+    return kWaitingBytes + 2 * feed_peak_bytes_ * std::max(workers, feed_workers_) / feed_workers_;
   }
 
   // Throws std::runtime_error where the time is too short.
@@ -170,8 +188,9 @@ class Doctor {
                          double seconds,
                          const std::stop_token& stop) const {
     std::vector<std::string> overrides = overrides_;
-    if (memory_bound_) {
-      overrides.push_back(config_override(*memory_bound_));
+    if (const std::int64_t enough = memory_that_is_enough(changes);
+        enough < config_.run.integer("memory_limit")) {
+      overrides.push_back(config_override({"", "memory_limit", std::to_string(enough)}));
     }
     for (const OptionChange& change : changes) {
       overrides.push_back(config_override(change));
@@ -191,9 +210,6 @@ class Doctor {
       if (!remedy.changes.empty() && trials.size() < kMostTrials) {
         trials.push_back(&remedy);
       }
-    }
-    if (!diagnosis.is_behind_packing) {
-      memory_bound_.reset();  // with more threads or lanes they need more
     }
     const double seconds =
         kTrials * options_.seconds / static_cast<double>(std::max<std::size_t>(trials.size(), 1));
@@ -233,14 +249,16 @@ class Doctor {
     evidence_.processors = available_threads();
     evidence_.threads = summary.threads;
     evidence_.memory_limit = config_.run.integer("memory_limit");
+    evidence_.machine_memory = machine_memory();
     evidence_.peak_in_flight_bytes = summary.peak_in_flight_bytes;
     evidence_.lanes = summary.stages.front().width;
     evidence_.has_lanes_option = integer_option(config_.stages.front(), "lanes") > 0;
     const std::vector<std::string> labels = stage_labels(config_.stages);
     for (std::size_t i = 0; i < labels.size(); ++i) {
-      if (const std::int64_t size = integer_option(config_.stages[i], "batch_size"); size > 0) {
+      const StageType* type = registry_.find(config_.stages[i].stage());
+      if (std::holds_alternative<AssemblerFactory>(type->factory)) {
         evidence_.batching_stage = labels[i];
-        evidence_.batch_size = size;
+        evidence_.batch_size = integer_option(config_.stages[i], "batch_size");
       }
       evidence_.slots = std::max(evidence_.slots, integer_option(config_.stages[i], "slots"));
     }
@@ -271,8 +289,6 @@ class Doctor {
     const RunSummary& stretch = run.stretch;
     evidence_.seconds = stretch.wall_seconds;
     evidence_.bytes_per_second = bytes_per_second(run);
-    evidence_.read_again =
-        stretch.total_input_bytes && stretch.input_bytes >= *stretch.total_input_bytes;
     for (const StageSummary& stage : stretch.stages) {
       if (stage.name == "decompress" && stage.bytes_in > 0) {
         evidence_.expansion =
@@ -334,8 +350,9 @@ class Doctor {
   const StageRegistry& registry_;
   const QuarantineStandIn quarantine_;
   std::vector<std::string> overrides_;
-  PipelineConfig config_;                     // with these
-  std::optional<OptionChange> memory_bound_;  // see bound_memory()
+  PipelineConfig config_;             // with these
+  std::int64_t feed_peak_bytes_ = 0;  // in flight in the run without sinks
+  int feed_workers_ = 1;              // its threads and lanes
   RunEvidence evidence_;
   StopSignal signals_;  // threads that start later have its signals blocked
 };

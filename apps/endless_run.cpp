@@ -11,7 +11,6 @@
 #include <variant>
 
 #include "apps/watched_assembler.h"
-#include "pipeline/endless_source.h"
 #include "pipeline/span.h"
 #include "stages/discard.h"
 
@@ -85,15 +84,21 @@ bool is_same(const SampledChunk& left, const SampledChunk& right) {
 
 }  // namespace
 
-StageRegistry with_endless_sources(const StageRegistry& registry) {
+StageRegistry with_endless_sources(const StageRegistry& registry,
+                                   const std::function<void(const EndlessSource&)>& made) {
   StageRegistry endless = registry;
   for (const auto& [name, type] : registry.types()) {
     if (const auto* make_source = std::get_if<SourceFactory>(&type.factory)) {
-      endless.replace_factory(name,
-                              SourceFactory([make = *make_source](const StageConfig& config,
-                                                                  const BuildContext& context) {
-                                return std::make_unique<EndlessSource>(make, config, context);
-                              }));
+      endless.replace_factory(
+          name,
+          SourceFactory(
+              [make = *make_source, made](const StageConfig& config, const BuildContext& context) {
+                auto source = std::make_unique<EndlessSource>(make, config, context);
+                if (made) {
+                  made(*source);
+                }
+                return source;
+              }));
     }
   }
   return endless;

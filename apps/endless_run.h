@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <stop_token>
 #include <vector>
 
 #include "pipeline/config.h"
+#include "pipeline/endless_source.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/stage_registry.h"
 #include "pipeline/stage_replay.h"
@@ -19,8 +21,10 @@ struct EndlessRun {
   RunSummary summary;           // of the whole run
 };
 
-// The stages of `registry`, but sources that never end.
-StageRegistry with_endless_sources(const StageRegistry& registry);
+// The stages of `registry`, but sources that never end. `made` is called with each that is
+// built, which lives as long as the pipeline that it is built for.
+StageRegistry with_endless_sources(const StageRegistry& registry,
+                                   const std::function<void(const EndlessSource&)>& made = {});
 
 // Runs the pipeline of `config` over its input, again and again, without its sinks, and tells what
 // it does in `seconds` from its first packed chunk on. Throws what a run throws. Incomplete after a

@@ -19,6 +19,7 @@ struct RunEvidence {
   int lanes = 1;
   std::int64_t memory_limit = 0;
   std::int64_t peak_in_flight_bytes = 0;
+  std::int64_t machine_memory = std::numeric_limits<std::int64_t>::max();  // bytes
   bool has_lanes_option = true;  // the source has an option `lanes`
 
   // Each stage alone: processor time. A node without a width has the threads there are.

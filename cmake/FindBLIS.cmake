@@ -1,7 +1,7 @@
 # Debian's libblis-serial-dev has no CMake package and no pkg-config file.
 # Defines BLIS::BLIS, BLIS_VERSION.
-find_path(BLIS_INCLUDE_DIR blis.h PATH_SUFFIXES blis-serial blis)
-find_library(BLIS_LIBRARY blis PATH_SUFFIXES blis-serial)
+find_path(BLIS_INCLUDE_DIR blis.h PATH_SUFFIXES blis-serial blis-openmp blis-pthread blis)
+find_library(BLIS_LIBRARY blis PATH_SUFFIXES blis-serial blis-openmp blis-pthread)
 if(BLIS_LIBRARY)
   # The only string of this kind in the library: what bli_info_get_version_str() returns.
   file(STRINGS "${BLIS_LIBRARY}" BLIS_VERSION REGEX "^[0-9]+\\.[0-9]+(\\.[0-9]+)?(-[0-9]+)?$" LIMIT_COUNT 1)

@@ -9,6 +9,7 @@
 #include "gpu/stream_checksum.h"
 #include "pipeline/atomic_file.h"
 #include "pipeline/errors.h"
+#include "pipeline/json_damage.h"
 
 namespace penstock::gpu {
 namespace {
@@ -36,7 +37,7 @@ Checksum::Arrived Checksum::read(const std::string& path) {
             state.at("tokens").get<std::int64_t>(),
             state.at("batches").get<std::int64_t>()};
   } catch (const Json::exception& error) {
-    throw FileError("'" + path + "' is damaged: " + error.what());
+    throw FileError("'" + path + "' is damaged: " + describe_json_damage(error));
   }
 }
 

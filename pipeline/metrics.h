@@ -113,8 +113,7 @@ struct StageMetrics {
   std::atomic<std::int64_t> chunks{0};     // chunks, or batches for a sink
   std::atomic<std::int64_t> records{0};    // of the chunks that came in
   std::atomic<std::int64_t> documents{0};  // that went out
-  std::atomic<std::int64_t> tokens{
-      0};  // that went out; for a sink, of batches that it is done with
+  std::atomic<std::int64_t> tokens{0};  // that went out; of a sink, in batches that it is done with
   std::atomic<std::int64_t> bytes_in{0};  // content_bytes() of what came in; as stored for a source
   std::atomic<std::int64_t> bytes_out{0};    // content_bytes() of what went out
   std::atomic<std::int64_t> rejects{0};      // records that the stage refused

@@ -10,8 +10,8 @@ RunSummary stretch_between(const RunSummary& begin, const RunSummary& end) {
   RunSummary stretch = end;
   stretch.wall_seconds -= begin.wall_seconds;
   stretch.cpu_seconds -= begin.cpu_seconds;
-  stretch.tokens.out -= begin.tokens.out;
   stretch.delivered_tokens = end.new_tokens() - begin.new_tokens();
+  stretch.resumed.reset();
   stretch.batches -= begin.batches;
   stretch.text_bytes -= begin.text_bytes;
   for (std::size_t i = 0; i < stretch.stages.size() && i < begin.stages.size(); ++i) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include <cblas.h>
+#include <blis.h>
 
 namespace penstock::gpu {
 namespace {
@@ -18,6 +18,16 @@ Factor from(const Factor& factor, std::int64_t row, std::int64_t column) {
   return {factor.elements + offset, factor.stride, factor.is_transposed};
 }
 
+// BLIS uses the calling thread alone, whichever flavour of it there is: those for OpenMP and
+// pthreads would listen to the environment. Newer versions keep the number for each calling thread.
+void use_one_thread() {
+  thread_local const bool is_done = [] {
+    bli_thread_set_num_threads(1);
+    return true;
+  }();
+  static_cast<void>(is_done);
+}
+
 CBLAS_TRANSPOSE transposition(const Factor& factor) {
   return factor.is_transposed ? CblasTrans : CblasNoTrans;
 }
@@ -30,6 +40,7 @@ void multiply_by_transpose(std::int64_t rows,
                            const float* left,
                            const float* right,
                            float* product) {
+  use_one_thread();
   cblas_sgemm(CblasRowMajor,
               CblasNoTrans,
               CblasTrans,
@@ -52,6 +63,7 @@ void multiply(std::int64_t rows,
               const Factor& left,
               const Factor& right,
               const Product& product) {
+  use_one_thread();
   cblas_sgemm(CblasRowMajor,
               transposition(left),
               transposition(right),

@@ -140,6 +140,11 @@ TEST(Diagnosis, AsksForMemoryForTwoChunksOfEachThread) {
   ASSERT_FALSE(diagnosis.remedies.empty());
   ASSERT_EQ(diagnosis.remedies[0].changes.size(), 1U);
   EXPECT_EQ(config_line(diagnosis.remedies[0].changes[0]), "memory_limit: 288MiB");
+
+  evidence.machine_memory = std::int64_t{200} << 20;
+  EXPECT_EQ(config_line(diagnose(evidence).remedies.at(0).changes.at(0)), "memory_limit: 100MiB");
+  evidence.machine_memory = 2 * evidence.memory_limit;
+  EXPECT_THAT(diagnose(evidence).remedies, IsEmpty());
 }
 
 TEST(Diagnosis, FindsTheGpuAndHowFewThreadsKeepItBusy) {

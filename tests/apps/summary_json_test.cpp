@@ -45,7 +45,7 @@ TEST(SummaryJson, WritesEveryFigure) {
   RunReport report = sample_report();
   report.summary.stages.back().own_thread_seconds = 1.75;
   EXPECT_EQ(parsed(report), ordered_json::parse(R"({
-    "schema_version": 1,
+    "schema_version": 2,
     "penstock_version": "0.1.0",
     "config": "configs/demo.yaml",
     "started_at": "2023-11-14T22:13:20Z",
