@@ -21,6 +21,7 @@
 #include "apps/number_text.h"
 #include "apps/processor_share.h"
 #include "apps/standard_streams.h"
+#include "apps/status_line.h"
 #include "apps/stop_signal.h"
 #include "pipeline/atomic_file.h"
 #include "pipeline/config.h"
@@ -38,21 +39,6 @@ namespace {
 constexpr double kFirstRuns = 0.1;
 constexpr double kCaptureAndRounds = 0.8;
 constexpr int kWantedRounds = 3;  // a sample is so small that these many fit
-
-// Says what is being done, where standard error is a terminal.
-class StatusLine {
- public:
-  ~StatusLine() { show(""); }
-  void show(const std::string& text) {
-    if (standard_error_is_terminal()) {
-      write_standard_error('\r' + std::string(columns_, ' ') + '\r' + text);
-      columns_ = text.size();
-    }
-  }
-
- private:
-  std::size_t columns_ = 0;
-};
 
 // What one round gave.
 struct Round {

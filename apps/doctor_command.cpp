@@ -19,6 +19,7 @@
 #include "apps/option_change.h"
 #include "apps/processor_share.h"
 #include "apps/standard_streams.h"
+#include "apps/status_line.h"
 #include "apps/stop_signal.h"
 #include "pipeline/config.h"
 #include "pipeline/errors.h"
@@ -126,9 +127,11 @@ class Doctor {
         try_remedies(diagnosis);
       }
     } catch (const std::exception& error) {
+      status_.show("");
       write_standard_error("penstock: " + full_message(error) + '\n');
       return kExitRunFailed;
     }
+    status_.show("");
     if (signals_.received() != 0) {
       return kExitSignalBase + signals_.received();
     }
@@ -144,16 +147,19 @@ class Doctor {
 
   void measure() {
     const std::stop_token stop = signals_.source().get_token();
+    status_.show("the pipeline without sinks");
     const EndlessRun feed = run_for(kFeedRun * options_.seconds, config_, registry_, stop);
     if (stop.stop_requested()) {
       return;
     }
     feed_peak_bytes_ = feed.summary.peak_in_flight_bytes;
     feed_workers_ = feed.summary.threads + feed.summary.stages.front().width;
+    status_.show("the run as configured");
     const ConfiguredRun run = run_with({}, kConfiguredRun * options_.seconds, stop);
     if (stop.stop_requested()) {
       return;
     }
+    status_.show("each stage alone");
     StageReplay replay(config_, registry_);
     capture(replay, feed, stop);
     const std::vector<ReplayTime> times = replay.measure(stop);
@@ -215,6 +221,8 @@ class Doctor {
         kTrials * options_.seconds / static_cast<double>(std::max<std::size_t>(trials.size(), 1));
     const std::stop_token stop = signals_.source().get_token();
     for (Remedy* remedy : trials) {
+      status_.show("trying " + config_line(remedy->changes.front()) +
+                   (remedy->changes.size() > 1 ? " and more" : ""));
       try {
         const ConfiguredRun run = run_with(remedy->changes, seconds, stop);
         if (stop.stop_requested()) {
@@ -354,6 +362,7 @@ class Doctor {
   std::int64_t feed_peak_bytes_ = 0;  // in flight in the run without sinks
   int feed_workers_ = 1;              // its threads and lanes
   RunEvidence evidence_;
+  StatusLine status_;
   StopSignal signals_;  // threads that start later have its signals blocked
 };
 
