@@ -282,7 +282,9 @@ class Diagnostician {
         remedies.push_back({"Store the shards without compression.", {}, predict(changed)});
       } else if (name != "read") {
         changed.costs[i].seconds_per_byte /= 2;
-        remedies.push_back({"Make '" + name + "' twice as fast, by a simpler model for example.",
+        const bool has_model = bottleneck_of_stage(name) == Bottleneck::kTokenization;
+        remedies.push_back({"Make '" + name + "' twice as fast" +
+                                (has_model ? ", by a simpler model for example." : "."),
                             {},
                             predict(changed)});
       }
@@ -331,6 +333,16 @@ class Diagnostician {
                           {{evidence_.sink, "slots", std::to_string(2 * evidence_.slots)}},
                           predict(changed)});
     }
+    if (limit == Bottleneck::kDeviceOnCpu && evidence_.threads < evidence_.processors) {
+      changed = model_;
+      changed.cores = evidence_.processors;
+      changed.sink_bytes_per_second *=
+          evidence_.processors / static_cast<double>(evidence_.threads);
+      remedies.push_back(
+          {"Use every processor: training on the CPU computes with all of the threads.",
+           {{"", "threads", std::to_string(evidence_.processors)}},
+           predict(changed)});
+    }
     changed = model_;
     if (limit == Bottleneck::kCopy) {
       changed.sink_bytes_per_second /= 1 - copy_busy() / 2;
@@ -352,11 +364,9 @@ class Diagnostician {
     SpeedModel fewer = model_;
     for (fewer.cores = 1; fewer.cores < evidence_.threads; ++fewer.cores) {
       if (efficiency_ * fewer.feed() >= kSpare * evidence_.bytes_per_second) {
-        remedies.push_back(
-            {"Nothing faster, but processors for other programs: fewer threads keep "
-             "it as busy.",
-             {{"", "threads", std::to_string(fewer.cores)}},
-             evidence_.bytes_per_second});
+        remedies.push_back({"Use fewer threads: nothing faster, but processors for other programs.",
+                            {{"", "threads", std::to_string(fewer.cores)}},
+                            evidence_.bytes_per_second});
         return;
       }
     }

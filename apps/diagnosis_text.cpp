@@ -31,6 +31,11 @@ std::string gain_text(const RunEvidence& evidence, double bytes_per_second) {
   return fmt::format("{:.2f}x", bytes_per_second / evidence.bytes_per_second);
 }
 
+// By more than what may be noise.
+bool is_slower(const RunEvidence& evidence, const Remedy& remedy) {
+  return remedy.tried && *remedy.tried < 0.97 * evidence.bytes_per_second;
+}
+
 std::string outcome(const RunEvidence& evidence, const Remedy& remedy) {
   if (remedy.tried) {
     return fmt::format("Tried: {}; predicted: {}.",
@@ -55,17 +60,19 @@ std::string diagnosis_text(const RunEvidence& evidence, const Diagnosis& diagnos
                       "tokenizer that remembers words looks faster than on new text.");
   }
   text += fmt::format("\n{}", cost_table(evidence));
-  if (diagnosis.remedies.empty()) {
-    return text + "\nNo change that is known of would make it faster.\n";
-  }
-  text += "\nWhat each change gives, by itself:\n";
+  std::string gains;
+  std::string losses;
   for (const Remedy& remedy : diagnosis.remedies) {
-    text += '\n' + paragraph("  " + gain_text(evidence, remedy.bytes_per_second()),
+    std::string& told = is_slower(evidence, remedy) ? losses : gains;
+    told += '\n' + paragraph("  " + gain_text(evidence, remedy.bytes_per_second()),
                              remedy.what + ' ' + outcome(evidence, remedy));
     for (const OptionChange& change : remedy.changes) {
-      text += "           " + config_line(change) + '\n';
+      told += "           " + config_line(change) + '\n';
     }
   }
+  text += gains.empty() ? "\nNo change that is known of would make it faster.\n"
+                        : "\nWhat each change gives, by itself:\n" + gains;
+  text += losses.empty() ? "" : "\nTried, and slower here:\n" + losses;
   return text;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 
 #include "apps/progress_text.h"
 #include "pipeline/pipeline.h"
@@ -12,18 +13,24 @@ namespace penstock {
 // with a log line now and then. `pipeline` must outlive it.
 class ProgressReporter {
  public:
-  explicit ProgressReporter(const Pipeline& pipeline);
+  explicit ProgressReporter(Pipeline& pipeline);
+  ~ProgressReporter();
+  ProgressReporter(const ProgressReporter&) = delete;
+  ProgressReporter& operator=(const ProgressReporter&) = delete;
 
   // Removes the bar; nothing is reported any more. One thread at a time.
   void stop();
 
  private:
+  class LatestLoss;
+
   void draw_bar();
   void log_line();
 
   const Pipeline& pipeline_;
   const bool on_terminal_;
   RecentRates rates_;
+  std::shared_ptr<LatestLoss> loss_;  // the pipeline keeps it too
   std::size_t drawn_columns_ = 0;
   PeriodicCall calls_;  // last: its thread uses the others
 };

@@ -30,6 +30,9 @@ std::string percent_done(double share) {
 }
 
 std::string bytes_read(const RunSummary& now) {
+  if (now.total_input_bytes && now.input_bytes >= *now.total_input_bytes) {
+    return "all " + data_size(now.input_bytes) + " read";
+  }
   std::string text = data_size(now.input_bytes);
   if (now.total_input_bytes) {
     text += " of " + data_size(*now.total_input_bytes);
@@ -69,18 +72,23 @@ std::string bar(double share, std::size_t columns) {
   return '[' + text + ']';
 }
 
-std::vector<Piece> pieces_of(const RunSummary& now, const RecentRates& rates) {
+std::vector<Piece> pieces_of(const RunSummary& now,
+                             const RecentRates& rates,
+                             std::optional<double> loss) {
   std::vector<Piece> pieces;
   if (const std::optional<double> share = now.share_done()) {
     pieces.push_back({0, percent_done(*share)});
-    pieces.push_back({3, std::string(kShortestBar, ' '), true});
+    pieces.push_back({4, std::string(kShortestBar, ' '), true});
   }
-  pieces.push_back({4, bytes_read(now)});
+  pieces.push_back({5, bytes_read(now)});
   pieces.push_back({2, token_rate(rates.tokens_per_second())});
-  pieces.push_back({5, data_rate(rates.text_bytes_per_second()) + " of text"});
+  if (loss) {
+    pieces.push_back({3, fmt::format("loss {:.3f}", *loss)});
+  }
+  pieces.push_back({6, data_rate(rates.text_bytes_per_second()) + " of text"});
   pieces.push_back({1, time_text(now, rates)});
   if (!now.limiting_stage.empty()) {
-    pieces.push_back({6, "limit: " + now.limiting_stage});
+    pieces.push_back({7, "limit: " + now.limiting_stage});
   }
   return pieces;
 }
@@ -153,8 +161,11 @@ std::optional<double> seconds_left(const RunSummary& now, double share_per_secon
   return (1 - share) / speed;
 }
 
-std::string progress_bar(const RunSummary& now, const RecentRates& rates, int columns) {
-  std::vector<Piece> pieces = pieces_of(now, rates);
+std::string progress_bar(const RunSummary& now,
+                         const RecentRates& rates,
+                         int columns,
+                         std::optional<double> loss) {
+  std::vector<Piece> pieces = pieces_of(now, rates, loss);
   const std::size_t left_over = choose(pieces, static_cast<std::size_t>(std::max(columns, 0)));
   std::string line;
   for (const Piece& piece : pieces) {
@@ -169,9 +180,11 @@ std::string progress_bar(const RunSummary& now, const RecentRates& rates, int co
   return line;
 }
 
-std::string progress_sentence(const RunSummary& now, const RecentRates& rates) {
+std::string progress_sentence(const RunSummary& now,
+                              const RecentRates& rates,
+                              std::optional<double> loss) {
   std::string line;
-  for (const Piece& piece : pieces_of(now, rates)) {
+  for (const Piece& piece : pieces_of(now, rates, loss)) {
     if (piece.is_bar) {
       continue;
     }

@@ -41,9 +41,15 @@ class RecentRates {
 // lately there was none; nothing where nobody can tell.
 std::optional<double> seconds_left(const RunSummary& now, double share_per_second);
 
-// One line of at most `columns` characters; what matters least is left out of a narrow one.
-std::string progress_bar(const RunSummary& now, const RecentRates& rates, int columns);
+// One line of at most `columns` characters; what matters least is left out of a narrow one. `loss`
+// is that of a model in training.
+std::string progress_bar(const RunSummary& now,
+                         const RecentRates& rates,
+                         int columns,
+                         std::optional<double> loss = {});
 // The same facts as a sentence for a log.
-std::string progress_sentence(const RunSummary& now, const RecentRates& rates);
+std::string progress_sentence(const RunSummary& now,
+                              const RecentRates& rates,
+                              std::optional<double> loss = {});
 
 }  // namespace penstock

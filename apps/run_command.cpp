@@ -371,7 +371,9 @@ class Run {
     if (summary_is_printed()) {
       write_standard_output(summary_json(report));
     } else if (!options_.quiet) {
-      write_standard_output(summary_text(report));
+      write_standard_output(
+          summary_text(report) +
+          (folder_ ? "\n  charts and samples: " + folder_->file(RunFolder::kReport) + '\n' : ""));
     }
   }
 

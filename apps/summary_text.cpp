@@ -43,9 +43,10 @@ std::string documents_row(const RunSummary& summary) {
   const std::string rejects = counted(summary.rejects, "record") + " rejected";
   if (summary.documents > 0) {
     return row("documents",
-               fmt::format("{} with {} of text; {}",
+               fmt::format("{} with {} of text{}; {}",
                            grouped(summary.documents),
                            data_size(summary.text_bytes),
+                           summary.resumed ? " in this run" : "",
                            rejects));
   }
   return row("documents",
@@ -93,7 +94,8 @@ std::string resumed_row(const RunSummary& summary) {
                          counted(from.account.out, "token")));
 }
 
-std::string checkpoints_row(const RunSummary& summary) {
+std::string checkpoints_row(const RunReport& report) {
+  const RunSummary& summary = report.summary;
   if (!summary.checkpoints) {
     return {};
   }
@@ -101,6 +103,9 @@ std::string checkpoints_row(const RunSummary& summary) {
   std::string text = counted(counts.written, "checkpoint");
   if (!counts.last.empty()) {
     text += ", the last one " + counts.last;
+  }
+  if (report.status != RunStatus::kFinished && counts.written > 0) {
+    text += ": --resume latest goes on behind it";
   }
   if (counts.failed > 0) {
     text += fmt::format("; {} failed", grouped(counts.failed));
@@ -235,7 +240,7 @@ std::string summary_text(const RunReport& report) {
   std::string text = headline(report) + "\n\n" + resumed_row(summary);
   text += input_row(summary) + documents_row(summary) + tokens_row(summary) + batches_row(summary);
   text += speed_row(summary) + processor_row(summary) + memory_row(summary);
-  text += checkpoints_row(summary);
+  text += checkpoints_row(report);
   if (!summary.stages.empty()) {
     text += '\n' + stage_table(summary);
   }

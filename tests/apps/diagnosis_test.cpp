@@ -14,6 +14,7 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
+using testing::StartsWith;
 
 // How far a prediction may be from what comes of it.
 constexpr double kTolerance = 0.12;
@@ -242,6 +243,32 @@ TEST(Diagnosis, TellsWhatCameOfARemedyThatWasTried) {
   EXPECT_THAT(text, HasSubstr("predicted: 4.00x."));
   EXPECT_THAT(text, HasSubstr("that run failed: no memory"));
   EXPECT_NE(diagnosis.remedies[0].what, "Use every processor.") << "others gain more";
+}
+
+TEST(Diagnosis, TellsWhatMakesItSlowerApart) {
+  SimulatedPipeline pipeline;
+  pipeline.gpu = 0.3;
+  const RunEvidence evidence = pipeline.measure();
+  Diagnosis diagnosis = diagnose(evidence);
+  ASSERT_EQ(diagnosis.remedies.size(), 2U);
+  EXPECT_THAT(diagnosis_text(evidence, diagnosis), Not(HasSubstr("slower here")));
+  diagnosis.remedies[1].tried = 0.5 * evidence.bytes_per_second;
+  EXPECT_THAT(diagnosis_text(evidence, diagnosis),
+              HasSubstr("\nTried, and slower here:\n\n  0.50x Use fewer threads"));
+  diagnosis.remedies.erase(diagnosis.remedies.begin());
+  EXPECT_THAT(diagnosis_text(evidence, diagnosis), HasSubstr("\nNo change that is known of"));
+}
+
+TEST(Diagnosis, AdvisesEveryProcessorForADeviceOnTheCpu) {
+  SimulatedPipeline pipeline;
+  pipeline.gpu = 10;
+  pipeline.is_observed = false;
+  pipeline.threads = 4;
+  const Diagnosis diagnosis = diagnose(pipeline.measure());
+  ASSERT_EQ(diagnosis.limit, Bottleneck::kDeviceOnCpu);
+  ASSERT_FALSE(diagnosis.remedies.empty());
+  EXPECT_THAT(diagnosis.remedies[0].what, StartsWith("Use every processor"));
+  EXPECT_NEAR(diagnosis.remedies[0].predicted, 0.2, 0.001);
 }
 
 TEST(Diagnosis, TellsThatTheInputWasReadAgain) {

@@ -40,6 +40,14 @@ RecentRates rates_after(const RunSummary& now) {
   return rates;
 }
 
+TEST(ProgressText, TellsTheLossOfATraining) {
+  const RunSummary now = packed_at(10, 500'000);
+  EXPECT_THAT(progress_bar(now, rates_after(now), 100, 6.8684),
+              HasSubstr("all 100 MB read  50.0 k tokens/s  loss 6.868  "));
+  EXPECT_THAT(progress_sentence(now, rates_after(now), 6.8684), HasSubstr(", loss 6.868, "));
+  EXPECT_THAT(progress_sentence(now, rates_after(now)), Not(HasSubstr("loss")));
+}
+
 TEST(ProgressText, MeasuresFromTheStartWithOneSample) {
   const RecentRates rates = rates_after(at(2, 1000, 5'000'000));
   EXPECT_DOUBLE_EQ(rates.tokens_per_second(), 500);
@@ -160,19 +168,20 @@ TEST(ProgressText, SaysAHundredPercentOnlyWhenEverythingHasBeenDelivered) {
   EXPECT_THAT(progress_bar(almost, rates_after(almost), 80), StartsWith(" 99%"));
   EXPECT_THAT(progress_bar(almost, rates_after(almost), 100), HasSubstr("0:00 left"));
   const RunSummary all = packed_at(4, 1'000'000);
-  EXPECT_THAT(progress_bar(all, rates_after(all), 100), StartsWith("100%  [========]  100 MB"));
+  EXPECT_THAT(progress_bar(all, rates_after(all), 100),
+              StartsWith("100%  [==============]  all 100 MB read"));
   EXPECT_THAT(progress_bar(all, rates_after(all), 100), HasSubstr("finishing"));
 }
 
 TEST(ProgressText, FollowsASlowSinkWhenAllIsPacked) {
   RecentRates rates(5);
   EXPECT_THAT(progress_sentence(packed_at(0.5, 0), rates),
-              StartsWith("0%, 100 MB of 100 MB read, 0 tokens/s, 0.00 MB/s of text, 0:01 so far"));
+              StartsWith("0%, all 100 MB read, 0 tokens/s, 0.00 MB/s of text, 0:01 so far"));
   for (int second = 1; second <= 25; ++second) {
     rates.add(packed_at(second, 10'000 * second));
   }
   EXPECT_EQ(progress_sentence(packed_at(25, 250'000), rates),
-            "25%, 100 MB of 100 MB read, 10.0 k tokens/s, 0.04 MB/s of text, 1:15 left, "
+            "25%, all 100 MB read, 10.0 k tokens/s, 0.04 MB/s of text, 1:15 left, "
             "limit: device");
 }
 

@@ -70,6 +70,9 @@ TEST(SummaryText, TellsWhatBecameOfTheCheckpoints) {
   report.summary.checkpoints = {1, 0, 0, "ckpt/batch-000000000012", ""};
   EXPECT_THAT(summary_text(report),
               HasSubstr("  saved      1 checkpoint, the last one ckpt/batch-000000000012\n"));
+  report.status = RunStatus::kStopped;
+  EXPECT_THAT(summary_text(report),
+              HasSubstr("batch-000000000012: --resume latest goes on behind it\n"));
   report.summary.checkpoints = {0, 2, 3, "", "disk full"};
   EXPECT_THAT(summary_text(report),
               HasSubstr("  saved      0 checkpoints; 2 failed; 3 left out, because one was still "
