@@ -8,6 +8,8 @@
 namespace penstock {
 namespace {
 
+using ::testing::DoubleNear;
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -118,6 +120,35 @@ TEST(HistoryBuilder, GivesARowForEveryReport) {
   const RunData later = look(builder, 2);
   EXPECT_THAT(later.metrics, IsEmpty());
   EXPECT_THAT(later.occupancy, SizeIs(1));
+}
+
+// Cores are 3.9 in the first second, 1.9 up to the third, and 4.9 from then on.
+TEST(HistoryBuilder, TellsOfProcessorTimeSinceTheRowBefore) {
+  HistoryBuilder builder({true});
+  const auto cores_of = [&](double seconds, double cpu_seconds, int reports, bool is_last = false) {
+    RunSummary progress = progress_after(seconds);
+    progress.cpu_seconds = cpu_seconds;
+    const auto now_ns = static_cast<std::int64_t>(seconds * 1e9);
+    std::vector<double> cores;
+    for (const MetricsRow& row :
+         builder
+             .add(progress,
+                  std::vector<ToldFigures>(static_cast<std::size_t>(reports), {1, now_ns, {}}),
+                  {},
+                  now_ns,
+                  is_last)
+             .metrics) {
+      cores.push_back(row.cpu_cores);
+    }
+    return cores;
+  };
+  EXPECT_THAT(cores_of(1, 3.9, 1), ElementsAre(DoubleNear(3.9, 1e-9)));
+  EXPECT_THAT(cores_of(2, 4.4, 0), IsEmpty());
+  EXPECT_THAT(cores_of(2.95, 7.65, 0), IsEmpty());
+  EXPECT_THAT(cores_of(3, 7.7, 2), ElementsAre(DoubleNear(1.9, 1e-9), DoubleNear(1.9, 1e-9)));
+  EXPECT_THAT(cores_of(4, 12.6, 1), ElementsAre(DoubleNear(4.9, 1e-9)));
+  // Too short to tell by itself.
+  EXPECT_THAT(cores_of(4.01, 12.649, 1, true), ElementsAre(DoubleNear(4.9, 1e-9)));
 }
 
 TEST(HistoryBuilder, CountsTokensThatNobodyTellsOf) {
