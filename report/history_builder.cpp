@@ -148,6 +148,19 @@ double HistoryBuilder::cpu_cores_of_row() {
          (now.wall_seconds - cpu_earlier_before_.wall_seconds);
 }
 
+// How many of the tokens that this first row tells of came before the run, which goes on from a
+// checkpoint. A sink without a state of its own counts only those of the run: batches too, so that
+// it has not come to those of the checkpoint.
+double HistoryBuilder::tokens_before_run(const ToldFigures& told) const {
+  if (!latest_.resumed || told.num_batches <= latest_.resumed->next_batch) {
+    return 0;
+  }
+  const bool tells_tokens = !std::isnan(number(told.figures, "tokens"));
+  return tells_tokens
+             ? static_cast<double>(latest_.resumed->account.out)
+             : options_.tokens_per_batch * static_cast<double>(latest_.resumed->next_batch);
+}
+
 MetricsRow HistoryBuilder::row_of(const ToldFigures& told, std::int64_t now_ns) {
   MetricsRow row = row_of_progress();
   row.step = static_cast<double>(told.num_batches);
@@ -157,9 +170,10 @@ MetricsRow HistoryBuilder::row_of(const ToldFigures& told, std::int64_t now_ns) 
   for (const MetricsColumn& column : kMetricsColumns) {
     row.*column.value = or_else(number(told.figures, column.name), row.*column.value);
   }
-  const double seconds = row.time - told_before_.time;
+  const double seconds = row.time - (told_before_ ? told_before_->time : options_.earlier_seconds);
   if (seconds > 0) {
-    const double tokens = row.tokens - or_else(told_before_.tokens, 0);
+    const double tokens =
+        row.tokens - (told_before_ ? or_else(told_before_->tokens, 0) : tokens_before_run(told));
     row.tokens_per_second = or_else(row.tokens_per_second, tokens / seconds);
   }
   row.perplexity = or_else(row.perplexity, std::exp(row.loss));

@@ -38,11 +38,12 @@ class HistoryBuilder {
   MetricsRow row_of(const ToldFigures& told, std::int64_t now_ns);
   MetricsRow row_of_progress();
   double cpu_cores_of_row();
+  double tokens_before_run(const ToldFigures& told) const;
   void add_stretch(const RunSummary& progress, const DeviceClock::Reading& device, RunData& added);
 
   const Options options_;
   bool has_figures_;
-  MetricsRow told_before_;
+  std::optional<MetricsRow> told_before_;
   RunSummary before_;          // at the end of the last row of occupancy
   RunSummary earlier_before_;  // and of the row before it
   DeviceClock::Reading device_before_;

@@ -161,6 +161,40 @@ TEST(HistoryBuilder, CountsTokensThatNobodyTellsOf) {
   EXPECT_DOUBLE_EQ(added.metrics[1].tokens_per_second, 2560);
 }
 
+// The first second of a run that goes on behind 1000 batches of 64 cells, of which 60 are tokens.
+MetricsRow first_row_of_resumed(double earlier_seconds,
+                                std::int64_t num_batches,
+                                std::vector<Result> figures) {
+  RunSummary progress = progress_after(1);
+  progress.resumed.emplace().next_batch = 1000;
+  progress.resumed->account.out = 60'000;
+  HistoryBuilder builder({true, 64, earlier_seconds});
+  constexpr std::int64_t kNowNs = 1'000'000'000;
+  return builder.add(progress, {{num_batches, kNowNs / 2, std::move(figures)}}, {}, kNowNs, false)
+      .metrics.at(0);
+}
+
+TEST(HistoryBuilder, CountsTheTokensOfARunThatGoesOn) {
+  // With rows of the run before, and without.
+  for (const double earlier_seconds : {0.0, 100.0}) {
+    const MetricsRow told = first_row_of_resumed(earlier_seconds,
+                                                 1010,
+                                                 {{"tokens", std::int64_t{60'600}},
+                                                  {"tokens_per_second", MetricsRow::kUnknown},
+                                                  {"flops_per_token", 30.0},
+                                                  {"peak_flops", 72'000.0}});
+    EXPECT_DOUBLE_EQ(told.time, earlier_seconds + 0.5);
+    EXPECT_DOUBLE_EQ(told.tokens, 60'600);
+    EXPECT_DOUBLE_EQ(told.tokens_per_second, 1200);
+    EXPECT_DOUBLE_EQ(told.mfu, 0.5);
+    const MetricsRow cells = first_row_of_resumed(earlier_seconds, 1010, {});
+    EXPECT_DOUBLE_EQ(cells.tokens, 64'640);
+    EXPECT_DOUBLE_EQ(cells.tokens_per_second, 1280);
+    // A sink without a state counts from where it goes on.
+    EXPECT_DOUBLE_EQ(first_row_of_resumed(earlier_seconds, 10, {}).tokens_per_second, 1280);
+  }
+}
+
 TEST(HistoryBuilder, WaitsForFiguresThatAreExpected) {
   HistoryBuilder builder({true});
   const RunData added = look(builder, 1);
