@@ -204,14 +204,13 @@ CheckpointCounts CheckpointWriter::counts() const {
 
 void CheckpointWriter::run() {
   while (std::optional<PendingCheckpoint::Content> content = next_ready()) {
-    const std::int64_t next_batch = content->position.next_batch;
-    const std::string path = options_.folder + "/" + checkpoint_name(next_batch);
+    const std::string name = checkpoint_name(content->position.next_batch);
+    const std::string path = options_.folder + "/" + name;
     std::string error;
     try {
       write(*content, path);
     } catch (const std::exception& exception) {
-      error = "the checkpoint behind batch " + std::to_string(next_batch - 1) +
-              " could not be written: " + full_message(exception);
+      error = "the checkpoint '" + name + "' could not be written: " + full_message(exception);
       std::error_code ignored;
       fs::remove_all(path + std::string(kPartialSuffix), ignored);
     }

@@ -55,6 +55,9 @@ bool StageConfig::is_set(const std::string& option) const {
 StageConfig StageConfig::with(const std::string& option, OptionValue value) const {
   StageConfig other = *this;
   other.values_.at(option) = std::move(value);
+  if (const auto written = other.locations_.find(option); written != other.locations_.end()) {
+    written->second.clear();
+  }
   return other;
 }
 

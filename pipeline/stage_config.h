@@ -34,7 +34,7 @@ class StageConfig {
   // Whether the option was written (in the file or with --set) rather than left to its default.
   bool is_set(const std::string& option) const;
   const std::map<std::string, OptionValue>& values() const { return values_; }
-  // The same with another value of an option, of the declared type.
+  // The same with another value, of the declared type; errors about it name no place in the file.
   StageConfig with(const std::string& option, OptionValue value) const;
 
   // An error about this option, with its place in the file: for what only the stage can check.

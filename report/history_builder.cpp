@@ -115,7 +115,6 @@ void HistoryBuilder::add_stretch(const RunSummary& progress,
   const RunSummary rated =
       stretch.wall_seconds < kLeastSeconds ? stretch_between(earlier_before_, progress) : stretch;
   tokens_per_second_ = static_cast<double>(rated.delivered_tokens) / rated.wall_seconds;
-  cpu_cores_ = rated.cpu_seconds / rated.wall_seconds;
   limiting_stage_ = stretch.limiting_stage;
   OccupancyRow row = occupancy_of(stretch);
   row.time = options_.earlier_seconds + progress.wall_seconds;
@@ -128,15 +127,38 @@ void HistoryBuilder::add_stretch(const RunSummary& progress,
   device_before_ = device;
 }
 
-MetricsRow HistoryBuilder::row_of_progress() const {
+MetricsRow HistoryBuilder::row_of_progress() {
   MetricsRow row;
   row.time = options_.earlier_seconds + latest_.wall_seconds;
   row.tokens = static_cast<double>(latest_.delivered_tokens);
   row.tokens_per_second = tokens_per_second_;
   row.gpu_busy = gpu_busy_;
-  row.cpu_cores = cpu_cores_;
+  row.cpu_cores = cpu_cores_of_row();
   row.limiting_stage = limiting_stage_;
   return row;
+}
+
+// Since the row before; where that was made too lately to tell, since the one before it.
+double HistoryBuilder::cpu_cores_of_row() {
+  const ProcessorTime now{latest_.wall_seconds, latest_.cpu_seconds};
+  if (now.wall_seconds - cpu_before_.wall_seconds >= kLeastSeconds) {
+    cpu_earlier_before_ = std::exchange(cpu_before_, now);
+  }
+  return (now.cpu_seconds - cpu_earlier_before_.cpu_seconds) /
+         (now.wall_seconds - cpu_earlier_before_.wall_seconds);
+}
+
+// How many of the tokens that this first row tells of came before the run, which goes on from a
+// checkpoint. A sink without a state of its own counts only those of the run: batches too, so that
+// it has not come to those of the checkpoint.
+double HistoryBuilder::tokens_before_run(const ToldFigures& told) const {
+  if (!latest_.resumed || told.num_batches <= latest_.resumed->next_batch) {
+    return 0;
+  }
+  const bool tells_tokens = !std::isnan(number(told.figures, "tokens"));
+  return tells_tokens
+             ? static_cast<double>(latest_.resumed->account.out)
+             : options_.tokens_per_batch * static_cast<double>(latest_.resumed->next_batch);
 }
 
 MetricsRow HistoryBuilder::row_of(const ToldFigures& told, std::int64_t now_ns) {
@@ -148,9 +170,10 @@ MetricsRow HistoryBuilder::row_of(const ToldFigures& told, std::int64_t now_ns) 
   for (const MetricsColumn& column : kMetricsColumns) {
     row.*column.value = or_else(number(told.figures, column.name), row.*column.value);
   }
-  const double seconds = row.time - told_before_.time;
+  const double seconds = row.time - (told_before_ ? told_before_->time : options_.earlier_seconds);
   if (seconds > 0) {
-    const double tokens = row.tokens - or_else(told_before_.tokens, 0);
+    const double tokens =
+        row.tokens - (told_before_ ? or_else(told_before_->tokens, 0) : tokens_before_run(told));
     row.tokens_per_second = or_else(row.tokens_per_second, tokens / seconds);
   }
   row.perplexity = or_else(row.perplexity, std::exp(row.loss));

@@ -36,19 +36,26 @@ class HistoryBuilder {
 
  private:
   MetricsRow row_of(const ToldFigures& told, std::int64_t now_ns);
-  MetricsRow row_of_progress() const;
+  MetricsRow row_of_progress();
+  double cpu_cores_of_row();
+  double tokens_before_run(const ToldFigures& told) const;
   void add_stretch(const RunSummary& progress, const DeviceClock::Reading& device, RunData& added);
 
   const Options options_;
   bool has_figures_;
-  MetricsRow told_before_;
+  std::optional<MetricsRow> told_before_;
   RunSummary before_;          // at the end of the last row of occupancy
   RunSummary earlier_before_;  // and of the row before it
   DeviceClock::Reading device_before_;
+  struct ProcessorTime {
+    double wall_seconds = 0;  // see RunSummary
+    double cpu_seconds = 0;
+  };
+  ProcessorTime cpu_before_;          // as known at the last row of metrics
+  ProcessorTime cpu_earlier_before_;  // and at the row before it
   // Of the last stretch of time.
   RunSummary latest_;
   double tokens_per_second_ = MetricsRow::kUnknown;
-  double cpu_cores_ = MetricsRow::kUnknown;
   double gpu_busy_ = MetricsRow::kUnknown;
   std::string limiting_stage_;
 };

@@ -243,7 +243,10 @@ TEST_F(HeldOutTest, RefusesWhatCannotBeDone) {
               AllOf(HasSubstr("option 'eval_paths'"), HasSubstr("there is no document in them")));
   std::filesystem::remove(folder_.path("held_out.jsonl"));
   EXPECT_THAT(error_of("eval_batches: 1"),
-              AllOf(HasSubstr("option 'eval_paths'"), HasSubstr("held_out.jsonl")));
+              AllOf(StartsWith("test.yaml:7:"),
+                    HasSubstr("option 'eval_paths' of stage 'device': option 'paths' of stage "
+                              "'read': '" +
+                              folder_.path("held_out.jsonl") + "': No such file or directory")));
 }
 
 }  // namespace

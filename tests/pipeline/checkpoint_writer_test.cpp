@@ -155,7 +155,7 @@ TEST_F(CheckpointWriterTest, GoesOnWhenOneCannotBeWritten) {
   EXPECT_THAT(names(), ElementsAre("batch-000000000004"));
   EXPECT_EQ(writer.counts().failed, 2);
   ASSERT_EQ(problems_.size(), 2u);
-  EXPECT_EQ(problems_[0], "the checkpoint behind batch 1 could not be written: out of luck");
+  EXPECT_EQ(problems_[0], "the checkpoint 'batch-000000000002' could not be written: out of luck");
   EXPECT_THAT(problems_[1], HasSubstr("position.json': File too large"));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder()), {}), 2);  // and .lock
 }

@@ -8,6 +8,8 @@
 namespace penstock {
 namespace {
 
+using ::testing::DoubleNear;
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -120,6 +122,35 @@ TEST(HistoryBuilder, GivesARowForEveryReport) {
   EXPECT_THAT(later.occupancy, SizeIs(1));
 }
 
+// Cores are 3.9 in the first second, 1.9 up to the third, and 4.9 from then on.
+TEST(HistoryBuilder, TellsOfProcessorTimeSinceTheRowBefore) {
+  HistoryBuilder builder({true});
+  const auto cores_of = [&](double seconds, double cpu_seconds, int reports, bool is_last = false) {
+    RunSummary progress = progress_after(seconds);
+    progress.cpu_seconds = cpu_seconds;
+    const auto now_ns = static_cast<std::int64_t>(seconds * 1e9);
+    std::vector<double> cores;
+    for (const MetricsRow& row :
+         builder
+             .add(progress,
+                  std::vector<ToldFigures>(static_cast<std::size_t>(reports), {1, now_ns, {}}),
+                  {},
+                  now_ns,
+                  is_last)
+             .metrics) {
+      cores.push_back(row.cpu_cores);
+    }
+    return cores;
+  };
+  EXPECT_THAT(cores_of(1, 3.9, 1), ElementsAre(DoubleNear(3.9, 1e-9)));
+  EXPECT_THAT(cores_of(2, 4.4, 0), IsEmpty());
+  EXPECT_THAT(cores_of(2.95, 7.65, 0), IsEmpty());
+  EXPECT_THAT(cores_of(3, 7.7, 2), ElementsAre(DoubleNear(1.9, 1e-9), DoubleNear(1.9, 1e-9)));
+  EXPECT_THAT(cores_of(4, 12.6, 1), ElementsAre(DoubleNear(4.9, 1e-9)));
+  // Too short to tell by itself.
+  EXPECT_THAT(cores_of(4.01, 12.649, 1, true), ElementsAre(DoubleNear(4.9, 1e-9)));
+}
+
 TEST(HistoryBuilder, CountsTokensThatNobodyTellsOf) {
   HistoryBuilder builder({true, 64});
   const RunData added = look(builder, 1, {{10, 500'000'000, {}}, {30, 1'000'000'000, {}}});
@@ -128,6 +159,40 @@ TEST(HistoryBuilder, CountsTokensThatNobodyTellsOf) {
   EXPECT_DOUBLE_EQ(added.metrics[0].tokens_per_second, 1280);
   EXPECT_DOUBLE_EQ(added.metrics[1].tokens, 1920);
   EXPECT_DOUBLE_EQ(added.metrics[1].tokens_per_second, 2560);
+}
+
+// The first second of a run that goes on behind 1000 batches of 64 cells, of which 60 are tokens.
+MetricsRow first_row_of_resumed(double earlier_seconds,
+                                std::int64_t num_batches,
+                                std::vector<Result> figures) {
+  RunSummary progress = progress_after(1);
+  progress.resumed.emplace().next_batch = 1000;
+  progress.resumed->account.out = 60'000;
+  HistoryBuilder builder({true, 64, earlier_seconds});
+  constexpr std::int64_t kNowNs = 1'000'000'000;
+  return builder.add(progress, {{num_batches, kNowNs / 2, std::move(figures)}}, {}, kNowNs, false)
+      .metrics.at(0);
+}
+
+TEST(HistoryBuilder, CountsTheTokensOfARunThatGoesOn) {
+  // With rows of the run before, and without.
+  for (const double earlier_seconds : {0.0, 100.0}) {
+    const MetricsRow told = first_row_of_resumed(earlier_seconds,
+                                                 1010,
+                                                 {{"tokens", std::int64_t{60'600}},
+                                                  {"tokens_per_second", MetricsRow::kUnknown},
+                                                  {"flops_per_token", 30.0},
+                                                  {"peak_flops", 72'000.0}});
+    EXPECT_DOUBLE_EQ(told.time, earlier_seconds + 0.5);
+    EXPECT_DOUBLE_EQ(told.tokens, 60'600);
+    EXPECT_DOUBLE_EQ(told.tokens_per_second, 1200);
+    EXPECT_DOUBLE_EQ(told.mfu, 0.5);
+    const MetricsRow cells = first_row_of_resumed(earlier_seconds, 1010, {});
+    EXPECT_DOUBLE_EQ(cells.tokens, 64'640);
+    EXPECT_DOUBLE_EQ(cells.tokens_per_second, 1280);
+    // A sink without a state counts from where it goes on.
+    EXPECT_DOUBLE_EQ(first_row_of_resumed(earlier_seconds, 10, {}).tokens_per_second, 1280);
+  }
 }
 
 TEST(HistoryBuilder, WaitsForFiguresThatAreExpected) {
