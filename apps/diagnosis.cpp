@@ -233,7 +233,7 @@ class Diagnostician {
     const std::optional<int> lanes = better_lanes(model_);
     SpeedModel threads = model_;
     threads.cores = evidence_.processors;
-    const OptionChange use_all{"", "threads", std::to_string(evidence_.processors)};
+    const OptionChange use_all = threads_change(evidence_.processors);
     if (evidence_.threads < evidence_.processors) {
       remedies.push_back({"Use every processor.", {use_all}, predict(threads)});
       if (const std::optional<int> more = better_lanes(threads)) {
@@ -310,52 +310,62 @@ class Diagnostician {
     return helps ? std::optional(changed.lanes) : std::nullopt;
   }
 
+  static OptionChange threads_change(int threads) {
+    return {"", "threads", std::to_string(threads)};
+  }
+
   OptionChange lanes_change(int lanes) const {
     return {evidence_.costs.front().name, "lanes", std::to_string(lanes)};
   }
 
-  void add_sink_remedies(Bottleneck limit, std::vector<Remedy>& remedies) const {
+  SpeedModel with_faster_sink(double factor) const {
     SpeedModel changed = model_;
-    if (limit == Bottleneck::kHostSynchronisation) {
-      // The GPU's part of a batch stays; what the host does for a batch is shared by twice as many.
-      const double host = 1 - evidence_.gpu_busy;
-      changed.sink_bytes_per_second = model_.sink_bytes_per_second / (1 - host / 2);
-      if (evidence_.batch_size > 0) {
-        remedies.push_back(
-            {"Make larger batches: what the host does for each of them then counts "
-             "half (the batches are others, of course).",
-             {{evidence_.batching_stage, "batch_size", std::to_string(2 * evidence_.batch_size)}},
-             predict(changed)});
-      }
-    } else if (limit == Bottleneck::kCopy && evidence_.slots > 0) {
-      changed.sink_bytes_per_second = evidence_.bytes_per_second / copy_busy();
-      remedies.push_back({"Copy more batches ahead of the one that is computed.",
-                          {{evidence_.sink, "slots", std::to_string(2 * evidence_.slots)}},
-                          predict(changed)});
+    changed.sink_bytes_per_second *= factor;
+    return changed;
+  }
+
+  void add_sink_remedies(Bottleneck limit, std::vector<Remedy>& remedies) const {
+    switch (limit) {
+      case Bottleneck::kHostSynchronisation:
+        if (evidence_.batch_size > 0) {
+          // The GPU's part of a batch stays; what the host does is shared by twice as many.
+          const double host = 1 - evidence_.gpu_busy;
+          remedies.push_back(
+              {"Make larger batches: what the host does for each of them then counts "
+               "half (the batches are others, of course).",
+               {{evidence_.batching_stage, "batch_size", std::to_string(2 * evidence_.batch_size)}},
+               predict(with_faster_sink(1 / (1 - host / 2)))});
+        }
+        break;
+      case Bottleneck::kCopy:
+        if (evidence_.slots > 0) {
+          remedies.push_back({"Copy more batches ahead of the one that is computed.",
+                              {{evidence_.sink, "slots", std::to_string(2 * evidence_.slots)}},
+                              predict(with_faster_sink(evidence_.sink_busy / copy_busy()))});
+        }
+        remedies.push_back({"Use a machine that copies to its GPU twice as fast.",
+                            {},
+                            predict(with_faster_sink(1 / (1 - copy_busy() / 2)))});
+        return;
+      case Bottleneck::kDeviceOnCpu:
+        if (evidence_.threads < evidence_.processors) {
+          SpeedModel changed =
+              with_faster_sink(evidence_.processors / static_cast<double>(evidence_.threads));
+          changed.cores = evidence_.processors;
+          remedies.push_back(
+              {"Use every processor: training on the CPU computes with all of the threads.",
+               {threads_change(evidence_.processors)},
+               predict(changed)});
+        }
+        break;
+      default:
+        break;
     }
-    if (limit == Bottleneck::kDeviceOnCpu && evidence_.threads < evidence_.processors) {
-      changed = model_;
-      changed.cores = evidence_.processors;
-      changed.sink_bytes_per_second *=
-          evidence_.processors / static_cast<double>(evidence_.threads);
-      remedies.push_back(
-          {"Use every processor: training on the CPU computes with all of the threads.",
-           {{"", "threads", std::to_string(evidence_.processors)}},
-           predict(changed)});
-    }
-    changed = model_;
-    if (limit == Bottleneck::kCopy) {
-      changed.sink_bytes_per_second /= 1 - copy_busy() / 2;
-      remedies.push_back(
-          {"Use a machine that copies to its GPU twice as fast.", {}, predict(changed)});
-      return;
-    }
-    changed.sink_bytes_per_second *= 2;
     remedies.push_back({limit == Bottleneck::kGpu || limit == Bottleneck::kDeviceOnCpu
                             ? "Use a device that is twice as fast."
                             : "Make '" + evidence_.sink + "' twice as fast.",
                         {},
-                        predict(changed)});
+                        predict(with_faster_sink(2))});
   }
 
   // The fewest threads that still keep the sink busy, with a fifth to spare.
@@ -365,7 +375,7 @@ class Diagnostician {
     for (fewer.cores = 1; fewer.cores < evidence_.threads; ++fewer.cores) {
       if (efficiency_ * fewer.feed() >= kSpare * evidence_.bytes_per_second) {
         remedies.push_back({"Use fewer threads: nothing faster, but processors for other programs.",
-                            {{"", "threads", std::to_string(fewer.cores)}},
+                            {threads_change(fewer.cores)},
                             evidence_.bytes_per_second});
         return;
       }

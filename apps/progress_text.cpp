@@ -46,7 +46,7 @@ double delivered_text(const RunSummary& now) {
   if (delivered <= 0) {
     return 0;
   }
-  const std::int64_t in = now.tokens.in - (now.resumed ? now.resumed->account.out : 0);
+  const std::int64_t in = now.tokens.in - now.earlier_tokens();
   return static_cast<double>(now.text_bytes) * static_cast<double>(delivered) /
          static_cast<double>(std::max(in, delivered));
 }

@@ -610,8 +610,12 @@ class Pipeline::Implementation {
   std::atomic<std::int64_t> wall_ns_{0};   // of the whole run, once it is over
 };
 
+std::int64_t RunSummary::earlier_tokens() const {
+  return resumed ? resumed->account.out : 0;
+}
+
 std::int64_t RunSummary::new_tokens() const {
-  return delivered_tokens - (resumed ? resumed->account.out : 0);
+  return delivered_tokens - earlier_tokens();
 }
 
 std::optional<double> RunSummary::share_done() const {
@@ -619,8 +623,7 @@ std::optional<double> RunSummary::share_done() const {
     return std::nullopt;
   }
   const std::int64_t records_before = resumed ? resumed->totals.records : 0;
-  const std::int64_t tokens_before = resumed ? resumed->account.out : 0;
-  const std::int64_t tokens_to_deliver = tokens.in - tokens.dropped - tokens_before;
+  const std::int64_t tokens_to_deliver = tokens.in - tokens.dropped - earlier_tokens();
   const double delivered = tokens_to_deliver > 0 ? share(new_tokens(), tokens_to_deliver) : 1;
   if (all_packed) {
     return delivered;

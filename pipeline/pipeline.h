@@ -71,6 +71,8 @@ struct RunSummary {
   TokenAccount tokens;                            // of the assembler
   std::int64_t delivered_tokens = 0;              // of tokens.out, the ones in these batches
 
+  // Of tokens.out, the ones that were packed before this run.
+  std::int64_t earlier_tokens() const;
   // Of delivered_tokens, the ones of this run.
   std::int64_t new_tokens() const;
   // How much of this run is done, from 0 to 1: of the tokens that its whole input gives, if the
